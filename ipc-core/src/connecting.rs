@@ -1,0 +1,251 @@
+//! The client's side of the handshake, as an operation: find the server, raise the road, hello, verdict, ready.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Address, Config, ConnectOptions, Connection, Error, ErrorKind, Handshake, Interests, Link, Nonce, Place, Result,
+    Target, Transport, Wait,
+    drive::{Operation, Try, Waiting, drive},
+    frame::{Frame, FrameKind},
+    hello::{Hello, Terms, VERSION, Verdict},
+    runtime_dir::{self, Found},
+};
+
+pub(crate) fn connect<T: Transport>(at: &Address, options: &ConnectOptions) -> Result<Connection<T>> {
+    let address: Arc<str> = at.over(T::SCHEME).to_string().into();
+    let waiting = Waiting { stop: None, seams: options.config.seams.clone() };
+    let mut connecting = Connecting::<T> {
+        at,
+        options,
+        address: address.clone(),
+        places: VecDeque::new(),
+        stage: Stage::Idle { until: None },
+        pause: FIRST_PAUSE,
+        retried: false,
+    };
+    at.must_allow(T::SCHEME)
+        .and_then(|()| drive(&mut connecting, options.deadline, &waiting))
+        .map_err(|error| error.about("connect_to", &address))
+}
+
+/// The pauses between two looks for a server that is waited for.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+struct Connecting<'a, T: Transport> {
+    at: &'a Address,
+    options: &'a ConnectOptions,
+    address: Arc<str>,
+    places: VecDeque<Place>,
+    stage: Stage<T>,
+    pause: Duration,
+    retried: bool,
+}
+
+enum Stage<T: Transport> {
+    /// Nothing is under way; go on at this time.
+    Idle { until: Option<Instant> },
+    /// The transport raises the road.
+    Dialing(T::Outgoing),
+    /// The hello has left; the verdict is awaited. The transport's side is kept until then.
+    Greeting(T::Outgoing, Box<Connection<T>>, Nonce),
+}
+
+impl<T: Transport> Operation for Connecting<'_, T> {
+    type Output = Connection<T>;
+
+    fn attempt(&mut self, _: bool) -> Result<Try<Connection<T>>> {
+        let now = self.options.config.seams.now();
+        let stage = std::mem::replace(&mut self.stage, Stage::Idle { until: None });
+        let tried = match stage {
+            Stage::Idle { until: Some(until) } if now < until => {
+                self.stage = stage;
+                return Ok(Try::NotNow);
+            }
+            Stage::Idle { .. } => self.dial(),
+            Stage::Dialing(outgoing) => self.step(outgoing, now),
+            Stage::Greeting(outgoing, connection, nonce) => self.listen(outgoing, connection, nonce, now),
+        };
+        match tried {
+            Err(error) if matches!(error.kind(), ErrorKind::NoSuchServer { .. }) => self.next_place(now),
+            Err(error) if *error.kind() == ErrorKind::StaleClientFile && !self.retried => {
+                self.retried = true;
+                self.places.clear();
+                Ok(Try::Again)
+            }
+            tried => tried,
+        }
+    }
+
+    fn arm(&mut self) -> io::Result<bool> {
+        match &mut self.stage {
+            Stage::Idle { .. } => Ok(true),
+            Stage::Dialing(outgoing) => outgoing.arm(),
+            Stage::Greeting(outgoing, connection, _) => Ok(outgoing.arm()? && connection.receiver.arm()?),
+        }
+    }
+
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        match &self.stage {
+            Stage::Idle { .. } => {}
+            Stage::Dialing(outgoing) => outgoing.interests(into),
+            Stage::Greeting(outgoing, connection, _) => {
+                outgoing.interests(into);
+                connection.receiver.add_interests(into);
+            }
+        }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Idle { until } => *until,
+            Stage::Dialing(outgoing) | Stage::Greeting(outgoing, ..) => outgoing.wake_at(),
+        }
+    }
+}
+
+impl<T: Transport> Connecting<'_, T> {
+    fn dial(&mut self) -> Result<Try<Connection<T>>> {
+        if self.places.is_empty() {
+            self.places = places::<T>(self.at, &self.options.config)?.into();
+        }
+        let config = &self.options.config;
+        let place = self.places.pop_front().ok_or_else(|| runtime_dir::no_such_server(config))?;
+        self.stage = Stage::Dialing(T::dial(&place, config)?);
+        Ok(Try::Again)
+    }
+
+    fn step(&mut self, mut outgoing: T::Outgoing, now: Instant) -> Result<Try<Connection<T>>> {
+        let Some(link) = outgoing.step(now)? else {
+            self.stage = Stage::Dialing(outgoing);
+            return Ok(Try::NotNow);
+        };
+        if let Some(uid) = link.peer.uid.filter(|uid| !self.options.config.trusts(*uid)) {
+            return Err(ErrorKind::ServerUntrusted { uid }.into());
+        }
+        let (connection, nonce) = self.greet(link)?;
+        self.stage = Stage::Greeting(outgoing, connection, nonce);
+        Ok(Try::Again)
+    }
+
+    fn greet(&mut self, link: Link<T>) -> Result<(Box<Connection<T>>, Nonce)> {
+        let nonce = link.nonce.map_or_else(random, Ok)?;
+        let waiting = Waiting { stop: None, seams: self.options.config.seams.clone() };
+        let mut connection = Connection::greeting(link, self.address.clone(), waiting);
+        let hello = Hello { terms: terms::<T>(&self.options.config), nonce };
+        self.options.config.seams.reach("connect.hello")?;
+        // A server that refuses without reading may be gone already; its verdict can still be read.
+        let _ = connection.sender.post(FrameKind::Hello, &hello.encode());
+        Ok((Box::new(connection), nonce))
+    }
+
+    fn listen(
+        &mut self,
+        mut outgoing: T::Outgoing,
+        mut connection: Box<Connection<T>>,
+        nonce: Nonce,
+        now: Instant,
+    ) -> Result<Try<Connection<T>>> {
+        let frame = match connection.receiver.try_frame(false)? {
+            Try::NotNow => match outgoing.step(now) {
+                Ok(_) => Try::NotNow,
+                // It may have answered just before it went.
+                Err(gone) => match connection.receiver.try_frame(false)? {
+                    Try::NotNow => return Err(gone),
+                    tried => tried,
+                },
+            },
+            tried => tried,
+        };
+        let waits = match frame {
+            Try::Done(frame) => return self.judge(*connection, &frame, nonce),
+            Try::Again => Try::Again,
+            Try::NotNow => Try::NotNow,
+        };
+        self.stage = Stage::Greeting(outgoing, connection, nonce);
+        Ok(waits)
+    }
+
+    fn judge(&self, mut connection: Connection<T>, frame: &Frame, nonce: Nonce) -> Result<Try<Connection<T>>> {
+        let protocol = |what| Error::from(ErrorKind::Protocol { what });
+        if frame.kind != FrameKind::Verdict {
+            return Err(protocol("the server's first word is no verdict"));
+        }
+        let verdict = Verdict::decode(connection.receiver.bytes(frame.range.clone())).map_err(protocol)?;
+        let ours = terms::<T>(&self.options.config);
+        if let Some(kind) = verdict.error(&ours) {
+            return Err(kind.into());
+        }
+        if verdict.echo != nonce {
+            return Err(protocol("the verdict answers another hello"));
+        }
+        self.options.config.seams.reach("connect.ready")?;
+        connection.sender.post(FrameKind::Ready, &verdict.nonce)?;
+        connection.open(ours.limit, verdict.terms.limit);
+        Ok(Try::Done(connection))
+    }
+
+    /// Nobody at this place: try the next, then wait for a server if that is wanted.
+    fn next_place(&mut self, now: Instant) -> Result<Try<Connection<T>>> {
+        if !self.places.is_empty() {
+            return Ok(Try::Again);
+        }
+        if !self.options.wait_for_server {
+            return Err(self.nobody());
+        }
+        self.stage = Stage::Idle { until: Some(now + self.pause) };
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(Try::NotNow)
+    }
+
+    fn nobody(&self) -> Error {
+        match self.at.target() {
+            Target::Path(path) => ErrorKind::NoSuchServer { searched: vec![path.clone()] }.into(),
+            _ if T::CAPABILITIES.one_process => ErrorKind::NoSuchServer { searched: vec!["this process".into()] }.into(),
+            _ => runtime_dir::no_such_server(&self.options.config),
+        }
+    }
+}
+
+/// What this side says of itself.
+pub(crate) fn terms<T: Transport>(config: &Config) -> Terms {
+    Terms { version: VERSION, scheme: T::SCHEME.to_owned(), limit: config.limits.message, schema: config.schema }
+}
+
+pub(crate) fn random() -> Result<Nonce> {
+    let mut nonce = Nonce::default();
+    getrandom::fill(&mut nonce).map_err(|error| Error::caused(ErrorKind::Os, io::Error::other(error)))?;
+    Ok(nonce)
+}
+
+fn places<T: Transport>(at: &Address, config: &Config) -> Result<Vec<Place>> {
+    match at.target() {
+        Target::Name(name) if T::CAPABILITIES.one_process => Ok(vec![Place::Process(name.clone())]),
+        Target::Name(name) => {
+            let mut places = Vec::new();
+            for found in runtime_dir::find(name, config)? {
+                if found.record.transport == T::SCHEME {
+                    places.push(Place::Folder(found.folder));
+                } else if found.record.seems_alive() {
+                    return Err(wrong_transport(found, T::SCHEME));
+                }
+            }
+            Ok(places)
+        }
+        Target::Path(path) if T::CAPABILITIES.paths => Ok(vec![Place::Path(path.clone())]),
+        _ => Err(unfit(at, T::SCHEME)),
+    }
+}
+
+pub(crate) fn wrong_transport(found: Found, client: &str) -> Error {
+    ErrorKind::WrongTransport { server: found.record.transport, client: client.to_owned() }.into()
+}
+
+pub(crate) fn unfit(at: &Address, scheme: &str) -> Error {
+    Error::bad_address(format!("{scheme} cannot serve {at}; expected {scheme}:NAME"))
+}

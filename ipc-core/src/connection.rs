@@ -1,0 +1,178 @@
+//! Both halves together: the vocabulary, implemented once for every transport.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use crate::{
+    Address, ConnectOptions, Deadline, IpcConnection, IpcReceiver, IpcSender, Link, Peer, Receiver, Result, Sender,
+    StopHandle, Transport, connecting, drive::Waiting,
+};
+
+/// A connection over the transport `T`. Dropping it says goodbye without waiting.
+#[derive(Debug)]
+pub struct Connection<T: Transport> {
+    pub(crate) sender: Sender<T>,
+    pub(crate) receiver: Receiver<T>,
+}
+
+/// What both halves know.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) address: Arc<str>,
+    pub(crate) peer: Peer,
+    /// The process that made it; a forked child must not speak for it.
+    pub(crate) made_by: u32,
+    /// Held by a server's connections, for counting.
+    slot: OnceLock<Slot>,
+}
+
+/// One of the clients that a server admits at once.
+#[derive(Debug)]
+pub(crate) struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    /// Takes a place, unless `most` are taken.
+    pub(crate) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        taken.fetch_update(SeqCst, SeqCst, |n| (n < most).then_some(n + 1)).ok()?;
+        Some(Self(taken.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+impl<T: Transport> Connection<T> {
+    /// Connects with options.
+    ///
+    /// # Errors
+    /// As [`IpcConnection::connect_to`].
+    pub fn connect_with(at: &Address, options: &ConnectOptions) -> Result<Self> {
+        connecting::connect(at, options)
+    }
+
+    /// A connection over a road that is up, without a handshake; both sides must do the same.
+    #[must_use]
+    pub fn over(link: Link<T>, address: &str, limit: u32) -> Self {
+        let mut connection = Self::greeting(link, address.into(), Waiting::default());
+        connection.open(limit, limit);
+        connection
+    }
+
+    pub(crate) fn greeting(link: Link<T>, address: Arc<str>, waiting: Waiting) -> Self {
+        let shared = Arc::new(Shared { address, peer: link.peer, made_by: std::process::id(), slot: OnceLock::new() });
+        Self {
+            sender: Sender::greeting(link.tx, shared.clone(), waiting.clone()),
+            receiver: Receiver::greeting(link.rx, shared, waiting),
+        }
+    }
+
+    /// Keeps a place among the server's clients for as long as one of the halves lives.
+    pub(crate) fn hold(&self, slot: Slot) {
+        // Set once: a connection takes one place.
+        let _ = self.sender.shared.slot.set(slot);
+    }
+
+    /// The handshake is over.
+    pub(crate) fn open(&mut self, ours: u32, theirs: u32) {
+        self.receiver.open(ours);
+        self.sender.open(theirs);
+    }
+
+    /// Two halves for two threads. Dropping one closes its direction only.
+    #[must_use]
+    pub fn split(self) -> (Sender<T>, Receiver<T>) {
+        (self.sender, self.receiver)
+    }
+
+    /// Lets go without a goodbye, as if this process had died. For tests of what the peer makes of it.
+    pub fn abandon(mut self) {
+        self.sender.abandon();
+    }
+
+    /// The address it was made by.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.sender.shared.address
+    }
+}
+
+impl<T: Transport> IpcConnection for Connection<T> {
+    fn connect_to(at: &Address) -> Result<Self> {
+        Self::connect_with(at, &ConnectOptions::default())
+    }
+
+    fn peer(&self) -> &Peer {
+        &self.sender.shared.peer
+    }
+
+    fn split(self: Box<Self>) -> (Box<dyn IpcSender>, Box<dyn IpcReceiver>) {
+        let Self { sender, receiver } = *self;
+        (Box::new(sender), Box::new(receiver))
+    }
+}
+
+impl<T: Transport> IpcSender for Connection<T> {
+    fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
+        self.sender.send_info_by(info, deadline)
+    }
+
+    fn flush_info_by(&mut self, deadline: Deadline) -> Result<()> {
+        self.sender.flush_info_by(deadline)
+    }
+
+    fn disconnect_from_by(&mut self, deadline: Deadline) -> Result<()> {
+        self.sender.disconnect_from_by(deadline)
+    }
+
+    fn disconnect_from(&mut self) -> Result<()> {
+        self.sender.disconnect_from()
+    }
+
+    fn send_deadline(&self) -> Deadline {
+        self.sender.send_deadline()
+    }
+
+    fn set_send_deadline(&mut self, deadline: Deadline) {
+        self.sender.set_send_deadline(deadline);
+    }
+
+    fn stop_sending_with(&mut self, handle: &StopHandle) {
+        self.sender.stop_sending_with(handle);
+    }
+}
+
+impl<T: Transport> IpcReceiver for Connection<T> {
+    fn recv_borrowed_by(&mut self, deadline: Deadline) -> Result<Option<&[u8]>> {
+        self.receiver.receive(Some(&mut self.sender), deadline)
+    }
+
+    fn has_buffered(&self) -> bool {
+        self.receiver.has_buffered()
+    }
+
+    fn recv_deadline(&self) -> Deadline {
+        self.receiver.recv_deadline()
+    }
+
+    fn set_recv_deadline(&mut self, deadline: Deadline) {
+        self.receiver.set_recv_deadline(deadline);
+    }
+
+    fn stop_receiving_with(&mut self, handle: &StopHandle) {
+        self.receiver.stop_receiving_with(handle);
+    }
+}
+
+impl<T: Transport> AsFd for Connection<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.receiver.as_fd()
+    }
+}

@@ -1,0 +1,326 @@
+//! One error for every word on every transport: what went wrong, what was being done, to which address.
+
+use std::{convert::Infallible, fmt, io, path::PathBuf, sync::Arc, time::SystemTime};
+
+use crate::stats::Refusal;
+
+/// The result of every fallible call in hobnob.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. Tell cases apart with [`Error::kind`]; the text is for people.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    doing: Option<&'static str>,
+    address: Option<Arc<str>>,
+    source: Option<io::Error>,
+}
+
+/// The cases a caller can tell apart. They mean the same on every transport.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A live server holds the name.
+    #[error("the name {name} is in use{}", by(.holder.as_ref()))]
+    NameInUse {
+        /// The name asked for.
+        name: String,
+        /// Who holds it, where that could be found out.
+        holder: Option<Holder>,
+    },
+    /// The address is not one: the text says what was wrong and what was expected.
+    #[error("bad address: {why}")]
+    BadAddress {
+        /// What was wrong, and what was expected.
+        why: String,
+    },
+    /// A directory or file is not safe to use: the text says what was found and what was expected.
+    #[error("denied: {why}")]
+    Denied {
+        /// What was found, and what was expected.
+        why: String,
+    },
+    /// The file system is full (ENOSPC, EDQUOT). Nothing half-made was left.
+    #[error("no space left on the file system")]
+    NoSpace,
+    /// No descriptor is left (EMFILE, ENFILE).
+    #[error("too many open files")]
+    TooManyOpen,
+    /// Nobody serves this name.
+    #[error("no such server; searched {}", list(.searched))]
+    NoSuchServer {
+        /// The places looked at, in order.
+        searched: Vec<PathBuf>,
+    },
+    /// The server answered no.
+    #[error("refused by the server: {reason}")]
+    Refused {
+        /// Why.
+        reason: Refusal,
+    },
+    /// The server speaks over another transport.
+    #[error("wrong transport: the server speaks {server}, the client {client}")]
+    WrongTransport {
+        /// The server's transport.
+        server: String,
+        /// What the client could have spoken.
+        client: String,
+    },
+    /// The two sides speak different versions of hobnob's protocol.
+    #[error("wrong protocol version: the server speaks {server}, the client {client}")]
+    WrongVersion {
+        /// The server's version.
+        server: u16,
+        /// The client's version.
+        client: u16,
+    },
+    /// Both sides declared a schema fingerprint and they differ.
+    #[error("schema mismatch: the server has {server:#018x}, the client {client:#018x}")]
+    SchemaMismatch {
+        /// The server's fingerprint.
+        server: u64,
+        /// The client's fingerprint.
+        client: u64,
+    },
+    /// The client waited so long in the backlog that its client file was no longer fresh, twice.
+    #[error("the client file was no longer fresh when the server looked at it")]
+    StaleClientFile,
+    /// The server runs under a uid this client does not trust.
+    #[error("the server runs as uid {uid}, which is neither ours, root's nor trusted by option")]
+    ServerUntrusted {
+        /// The server's uid.
+        uid: u32,
+    },
+    /// The server has as many clients as it admits.
+    #[error("the server has as many clients as it admits")]
+    Busy,
+    /// The deadline passed. Nothing was lost; for a send, not one byte was taken.
+    #[error("timed out")]
+    TimedOut,
+    /// It cannot be done without waiting. Nothing was lost; for a send, not one byte was taken.
+    #[error("would block")]
+    WouldBlock,
+    /// The message is larger than the receiver admits. Not one byte left.
+    #[error("message of {size} bytes is over the receiver's limit of {limit}")]
+    TooLarge {
+        /// The message's size in bytes.
+        size: u64,
+        /// The largest admitted, in bytes.
+        limit: u64,
+    },
+    /// The other side is gone and said no goodbye.
+    #[error("the peer is gone without a goodbye")]
+    PeerGone,
+    /// The other side died inside a message. The part that came is not delivered.
+    #[error("the peer died inside a message")]
+    Truncated,
+    /// The other side broke the protocol; the connection is of no further use.
+    #[error("protocol violation: {what}")]
+    Protocol {
+        /// What it did.
+        what: &'static str,
+    },
+    /// Accepted messages are still in this process: the kernel took no more before the deadline.
+    #[error("{messages} accepted message(s) not yet taken by the kernel")]
+    Undelivered {
+        /// How many.
+        messages: u64,
+    },
+    /// A [`StopHandle`](crate::StopHandle) ended the wait.
+    #[error("stopped")]
+    Stopped,
+    /// This side has already said goodbye, or the server was destroyed.
+    #[error("already closed on this side")]
+    Closed,
+    /// The operating system said no for a reason with no case of its own: see the source.
+    #[error("the operating system refused")]
+    Os,
+}
+
+/// Who holds a name, as far as its record says. For people: a pid may have been reused since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The server's process.
+    pub pid: u32,
+    /// The uid it runs as.
+    pub uid: u32,
+    /// When it took the name.
+    pub since: SystemTime,
+    /// The transport it serves on.
+    pub transport: String,
+}
+
+impl Holder {
+    pub(crate) fn new(pid: u32, uid: u32, since: SystemTime, transport: String) -> Self {
+        Self { pid, uid, since, transport }
+    }
+}
+
+impl Error {
+    /// An error of this kind, with nothing else known.
+    #[must_use]
+    pub fn new(kind: ErrorKind) -> Self {
+        Self { kind, doing: None, address: None, source: None }
+    }
+
+    /// An error of this kind that the operating system caused.
+    #[must_use]
+    pub fn caused(kind: ErrorKind, source: io::Error) -> Self {
+        Self { source: Some(source), ..Self::new(kind) }
+    }
+
+    /// An address that is not one.
+    #[must_use]
+    pub fn bad_address(why: impl Into<String>) -> Self {
+        Self::new(ErrorKind::BadAddress { why: why.into() })
+    }
+
+    /// Something that is not safe to use.
+    #[must_use]
+    pub fn denied(why: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Denied { why: why.into() })
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// The word that failed, such as `send_info`.
+    #[must_use]
+    pub fn doing(&self) -> Option<&'static str> {
+        self.doing
+    }
+
+    /// The address it was about.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
+    /// The operating system's own word, where it had one.
+    #[must_use]
+    pub fn os(&self) -> Option<&io::Error> {
+        self.source.as_ref()
+    }
+
+    /// Adds what was being done and to which address, unless an inner call has said so already.
+    #[must_use]
+    pub fn about(mut self, doing: &'static str, address: &Arc<str>) -> Self {
+        self.doing.get_or_insert(doing);
+        self.address.get_or_insert_with(|| address.clone());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(doing) = self.doing {
+            write!(f, "{doing} ")?;
+        }
+        if let Some(address) = &self.address {
+            write!(f, "{address}: ")?;
+        }
+        write!(f, "{}", self.kind)?;
+        self.source.as_ref().map_or(Ok(()), |source| write!(f, " ({source})"))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+/// The one place where errno becomes a kind.
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        use io::ErrorKind as Io;
+        let kind = match source.kind() {
+            Io::BrokenPipe | Io::ConnectionReset | Io::NotConnected => ErrorKind::PeerGone,
+            Io::StorageFull | Io::QuotaExceeded => ErrorKind::NoSpace,
+            Io::WouldBlock => ErrorKind::WouldBlock,
+            Io::TimedOut => ErrorKind::TimedOut,
+            Io::PermissionDenied => ErrorKind::Denied { why: "the operating system forbids it".into() },
+            _ if is_out_of_descriptors(&source) => ErrorKind::TooManyOpen,
+            _ => ErrorKind::Os,
+        };
+        Self::caused(kind, source)
+    }
+}
+
+impl From<nix::errno::Errno> for Error {
+    fn from(errno: nix::errno::Errno) -> Self {
+        io::Error::from(errno).into()
+    }
+}
+
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// So that hobnob's errors travel through code that speaks [`io::Error`].
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind {
+            ErrorKind::NameInUse { .. } => io::ErrorKind::AddrInUse,
+            ErrorKind::BadAddress { .. } | ErrorKind::TooLarge { .. } => io::ErrorKind::InvalidInput,
+            ErrorKind::Denied { .. } | ErrorKind::ServerUntrusted { .. } => io::ErrorKind::PermissionDenied,
+            ErrorKind::NoSpace => io::ErrorKind::StorageFull,
+            ErrorKind::NoSuchServer { .. } => io::ErrorKind::NotFound,
+            ErrorKind::Refused { .. } | ErrorKind::Busy => io::ErrorKind::ConnectionRefused,
+            ErrorKind::TimedOut => io::ErrorKind::TimedOut,
+            ErrorKind::WouldBlock => io::ErrorKind::WouldBlock,
+            ErrorKind::PeerGone => io::ErrorKind::BrokenPipe,
+            ErrorKind::Truncated => io::ErrorKind::UnexpectedEof,
+            ErrorKind::Protocol { .. } => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    error.raw_os_error().is_some_and(|code| matches!(Errno::from_raw(code), Errno::EMFILE | Errno::ENFILE))
+}
+
+fn by(holder: Option<&Holder>) -> String {
+    holder.map_or_else(String::new, |h| {
+        let age = h.since.elapsed().unwrap_or_default().as_secs();
+        format!(" by pid {} of uid {} on {}, since {age} s", h.pid, h.uid, h.transport)
+    })
+}
+
+fn list(searched: &[PathBuf]) -> String {
+    let shown: Vec<_> = searched.iter().map(|place| place.display().to_string()).collect();
+    if shown.is_empty() { "nowhere".into() } else { shown.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_names_the_word_the_address_the_case_and_the_cause() {
+        let broken = io::Error::from(io::ErrorKind::BrokenPipe);
+        let error = Error::from(broken).about("send_info", &"unix:echo".into());
+        assert_eq!(error.to_string(), "send_info unix:echo: the peer is gone without a goodbye (broken pipe)");
+    }
+
+    #[test]
+    fn the_inner_word_wins() {
+        let error = Error::new(ErrorKind::TimedOut).about("inner", &"a".into()).about("outer", &"b".into());
+        assert_eq!((error.doing(), error.address()), (Some("inner"), Some("a")));
+    }
+}

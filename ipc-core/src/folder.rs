@@ -1,0 +1,287 @@
+//! A directory held by descriptor. Every file that hobnob makes, looks at or unlinks is named relative to one, so
+//! that no renamed or swapped parent can lead it astray.
+
+use std::{
+    io::{self, Read, Write},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use nix::{
+    dir::Dir,
+    fcntl::{AtFlags, OFlag, openat, renameat},
+    sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, fstatat, mkdirat},
+    unistd::{UnlinkatFlags, mkfifoat, unlinkat},
+};
+
+/// A directory held by descriptor. Cloning shares the descriptor.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    fd: Arc<OwnedFd>,
+    path: PathBuf,
+}
+
+/// What a file is, seen without following a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its type.
+    pub kind: Kind,
+    /// Its permission bits, without the type.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// How many names it has.
+    pub links: u64,
+    /// Its file system and inode: what it *is*, whatever it is called.
+    pub identity: (u64, u64),
+    /// When it was last changed.
+    pub modified: SystemTime,
+}
+
+/// The types of file that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Fifo,
+    Socket,
+    Directory,
+    File,
+    Other,
+}
+
+const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+impl Folder {
+    /// Opens the directory at `path`; its last component must not be a link.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let fd = nix::fcntl::open(path, DIRECTORY, Mode::empty())?;
+        Ok(Self { fd: Arc::new(fd), path: path.to_owned() })
+    }
+
+    /// Opens the directory at `path`, through links: for parents that the system's administrator laid out.
+    pub(crate) fn open_following(path: &Path) -> io::Result<Self> {
+        let fd = nix::fcntl::open(path, DIRECTORY.difference(OFlag::O_NOFOLLOW), Mode::empty())?;
+        Ok(Self { fd: Arc::new(fd), path: path.to_owned() })
+    }
+
+    /// Opens the directory `name` in this one; it must not be a link.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn enter(&self, name: &str) -> io::Result<Self> {
+        let fd = openat(&self.fd, name, DIRECTORY, Mode::empty())?;
+        Ok(Self { fd: Arc::new(fd), path: self.path.join(name) })
+    }
+
+    /// Makes the directory `name` in this one with exactly this mode, unless it is there, and opens it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn make(&self, name: &str, mode: u32) -> io::Result<Self> {
+        let made = match mkdirat(&self.fd, name, Mode::from_bits_truncate(mode)) {
+            Ok(()) => true,
+            Err(nix::errno::Errno::EEXIST) => false,
+            Err(errno) => return Err(errno.into()),
+        };
+        let folder = self.enter(name)?;
+        if made {
+            fchmod(&folder.fd, Mode::from_bits_truncate(mode))?;
+        }
+        Ok(folder)
+    }
+
+    /// Makes the FIFO `name` with exactly this mode. It must not be there yet.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn make_fifo(&self, name: &str, mode: u32) -> io::Result<()> {
+        mkfifoat(&self.fd, name, Mode::from_bits_truncate(mode))?;
+        self.set_mode(name, mode)
+    }
+
+    /// Sets the permission bits of `name`, whatever the umask was when it was made.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn set_mode(&self, name: &str, mode: u32) -> io::Result<()> {
+        Ok(fchmodat(&self.fd, name, Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)?)
+    }
+
+    /// What this directory itself is.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn itself(&self) -> io::Result<Entry> {
+        Ok(entry(&fstat(&self.fd)?))
+    }
+
+    /// What `name` is.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn look(&self, name: &str) -> io::Result<Entry> {
+        Ok(entry(&fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)?))
+    }
+
+    /// Unlinks `name`, which is not a directory.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)?)
+    }
+
+    /// Removes the empty directory `name`.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn remove_folder(&self, name: &str) -> io::Result<()> {
+        Ok(unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir)?)
+    }
+
+    /// Renames a file within this directory, over whatever has the new name.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// The names in this directory, in no order. Names that are not UTF-8 are not ours and left out.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        // A description of its own: reading moves a position.
+        let mut dir = Dir::openat(&self.fd, ".", DIRECTORY, Mode::empty())?;
+        let names = dir.iter().filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
+        Ok(names.filter(|name| name != "." && name != "..").collect())
+    }
+
+    /// Puts a file there, whole or not at all.
+    pub(crate) fn write_whole(&self, name: &str, text: &str) -> io::Result<()> {
+        let temporary = format!("{TEMPORARY}{name}");
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let written = openat(&self.fd, temporary.as_str(), flags, Mode::from_bits_truncate(0o600))
+            .map_err(io::Error::from)
+            .and_then(|fd| std::fs::File::from(fd).write_all(text.as_bytes()))
+            .and_then(|()| self.rename(&temporary, name));
+        if written.is_err() {
+            let _ = self.remove(&temporary);
+        }
+        written
+    }
+
+    /// Reads a small file that must be a plain one.
+    pub(crate) fn read_small(&self, name: &str, most: u64) -> io::Result<String> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = std::fs::File::from(openat(&self.fd, name, flags, Mode::empty())?);
+        let mut text = String::new();
+        if file.metadata()?.is_file() {
+            file.take(most).read_to_string(&mut text)?;
+        }
+        Ok(text)
+    }
+
+    /// Opens `name`, which must not be a link, close-on-exec and nonblocking.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open_file(&self, name: &str, access: Access) -> io::Result<OwnedFd> {
+        let flags = access.flags() | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        Ok(openat(&self.fd, name, flags, Mode::empty())?)
+    }
+
+    /// A path to `name` for the calls that take nothing else (bind, connect). On Linux it goes through the
+    /// descriptor, so it is short enough for a socket's 108 bytes and does not care what the parents are called
+    /// by now. Elsewhere it is the plain path.
+    #[must_use]
+    pub fn path_to(&self, name: &str) -> PathBuf {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            PathBuf::from(format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd()))
+        }
+        #[cfg(not(target_os = "linux"))]
+        self.path.join(name)
+    }
+
+    /// The descriptor alone, if nobody else shares it.
+    pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
+        Arc::into_inner(self.fd).ok_or_else(|| io::Error::other("the descriptor is shared"))
+    }
+
+    /// What this directory was called when it was opened; for people.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The beginning of the names of files that are not finished yet.
+pub const TEMPORARY: &str = ".tmp-";
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To read.
+    Read,
+    /// To write.
+    Write,
+}
+
+impl Access {
+    fn flags(self) -> OFlag {
+        match self {
+            Self::Read => OFlag::O_RDONLY,
+            Self::Write => OFlag::O_WRONLY,
+        }
+    }
+}
+
+/// What an open file is.
+///
+/// # Errors
+/// What the operating system says.
+pub fn look_at(fd: BorrowedFd<'_>) -> io::Result<Entry> {
+    Ok(entry(&fstat(fd)?))
+}
+
+/// The last component of a path that a peer sent, if it is plain text.
+#[must_use]
+pub fn base_name(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+// The widths of these fields differ between systems.
+#[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)]
+fn entry(stat: &FileStat) -> Entry {
+    let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+    let modified = Duration::new(stat.st_mtime.max(0) as u64, stat.st_mtime_nsec.clamp(0, 999_999_999) as u32);
+    Entry {
+        kind: match kind {
+            SFlag::S_IFIFO => Kind::Fifo,
+            SFlag::S_IFSOCK => Kind::Socket,
+            SFlag::S_IFDIR => Kind::Directory,
+            SFlag::S_IFREG => Kind::File,
+            _ => Kind::Other,
+        },
+        mode: stat.st_mode as u32 & 0o7777,
+        uid: stat.st_uid,
+        links: stat.st_nlink as u64,
+        identity: (stat.st_dev as u64, stat.st_ino as u64),
+        modified: SystemTime::UNIX_EPOCH + modified,
+    }
+}

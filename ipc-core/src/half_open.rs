@@ -1,0 +1,307 @@
+//! The clients in mid-handshake: a bounded table, each with its own deadline, stepped only when it has something
+//! to say. Nothing that one of them does is an error of the server.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Instant,
+};
+
+use crate::{
+    Config, Connection, ErrorKind, Handshake, Interests, Link, Nonce, Refusal, Result, Transport, Wait,
+    connecting::random,
+    connection::Slot,
+    drive::{Try, Waiting},
+    frame::{Frame, FrameKind},
+    hello::{Hello, Terms, Verdict},
+    options::Policy,
+    readiness::{Readiness, Token},
+    stats::Counters,
+};
+
+/// What decides whether a client may come in.
+pub(crate) struct Door {
+    pub(crate) terms: Terms,
+    pub(crate) config: Config,
+    pub(crate) allow: Policy,
+    pub(crate) address: Arc<str>,
+    pub(crate) taken: Arc<AtomicUsize>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+pub(crate) struct HalfOpen<T: Transport> {
+    entries: BTreeMap<Token, Entry<T>>,
+    last: Token,
+}
+
+struct Entry<T: Transport> {
+    stage: Stage<T>,
+    expires: Instant,
+    /// It has sent something that makes sense.
+    heard: bool,
+}
+
+enum Stage<T: Transport> {
+    Arriving(T::Incoming),
+    /// Its hello is awaited, with this nonce if the transport has seen one.
+    Hello(Connection<T>, Option<Nonce>),
+    /// Its ready is awaited, with this nonce.
+    Ready(Connection<T>, Nonce, Terms),
+}
+
+enum Step<T: Transport> {
+    Wait(Stage<T>),
+    Up(Connection<T>),
+    Refused(Refusal),
+}
+
+impl<T: Transport> HalfOpen<T> {
+    pub(crate) fn new() -> Self {
+        Self { entries: BTreeMap::new(), last: 0 }
+    }
+
+    /// Takes an arrival in and steps it once. Makes room if there is none: the oldest silent one goes.
+    pub(crate) fn admit(
+        &mut self,
+        incoming: T::Incoming,
+        now: Instant,
+        door: &Door,
+        readiness: &Readiness,
+    ) -> Result<Option<Connection<T>>> {
+        if self.entries.len() >= door.config.limits.half_open {
+            self.evict(door, readiness);
+        }
+        let expires = now + door.config.limits.hello;
+        self.last += 1;
+        self.advance(self.last, Entry { stage: Stage::Arriving(incoming), expires, heard: false }, now, door, readiness)
+    }
+
+    /// Steps one that has something to say; gives it back once it is up.
+    pub(crate) fn step(
+        &mut self,
+        token: Token,
+        now: Instant,
+        door: &Door,
+        readiness: &Readiness,
+    ) -> Result<Option<Connection<T>>> {
+        let Some(entry) = self.entries.remove(&token) else { return Ok(None) };
+        readiness.remove(&entry.stage.interests());
+        self.advance(token, entry, now, door, readiness)
+    }
+
+    /// Drops those whose time is over. Called after reading, so that nobody is dropped who has just spoken.
+    pub(crate) fn expire(&mut self, now: Instant, door: &Door, readiness: &Readiness) {
+        while let Some((&token, _)) = self.entries.iter().find(|(_, entry)| entry.expires <= now) {
+            self.drop_entry(token, Refusal::Silent, door, readiness);
+        }
+    }
+
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.entries.values().map(|entry| entry.expires).min()
+    }
+
+    pub(crate) fn tokens(&self) -> Vec<Token> {
+        self.entries.keys().copied().collect()
+    }
+
+    pub(crate) fn add_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        for entry in self.entries.values() {
+            entry.stage.add_interests(into);
+        }
+    }
+
+    /// Tells everyone no.
+    pub(crate) fn refuse_all(&mut self, reason: Refusal, door: &Door, readiness: &Readiness) {
+        for (_, entry) in std::mem::take(&mut self.entries) {
+            readiness.remove(&entry.stage.interests());
+            if let Stage::Hello(mut connection, _) | Stage::Ready(mut connection, ..) = entry.stage {
+                door.say_no(&mut connection, reason, Nonce::default());
+            }
+            door.count(reason);
+        }
+    }
+
+    fn advance(
+        &mut self,
+        token: Token,
+        mut entry: Entry<T>,
+        now: Instant,
+        door: &Door,
+        readiness: &Readiness,
+    ) -> Result<Option<Connection<T>>> {
+        match entry.stage.step(now, door, &mut entry.heard) {
+            Step::Up(connection) => Ok(Some(connection)),
+            Step::Refused(reason) => {
+                door.count(reason);
+                Ok(None)
+            }
+            Step::Wait(stage) => {
+                readiness.add(&stage.interests(), token)?;
+                self.entries.insert(token, Entry { stage, ..entry });
+                Ok(None)
+            }
+        }
+    }
+
+    fn evict(&mut self, door: &Door, readiness: &Readiness) {
+        let silent = self.entries.iter().find(|(_, entry)| !entry.heard).map(|(token, _)| *token);
+        if let Some(token) = silent.or_else(|| self.entries.keys().next().copied()) {
+            self.drop_entry(token, Refusal::Evicted, door, readiness);
+        }
+    }
+
+    fn drop_entry(&mut self, token: Token, reason: Refusal, door: &Door, readiness: &Readiness) {
+        if let Some(entry) = self.entries.remove(&token) {
+            readiness.remove(&entry.stage.interests());
+            door.count(reason);
+        }
+    }
+}
+
+impl<T: Transport> Stage<T> {
+    fn interests(&self) -> Interests<'_> {
+        let mut interests = Interests::default();
+        self.add_interests(&mut interests);
+        interests
+    }
+
+    fn add_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        match self {
+            Self::Arriving(incoming) => incoming.interests(into),
+            Self::Hello(connection, _) | Self::Ready(connection, ..) => connection.receiver.add_interests(into),
+        }
+    }
+
+    /// Goes on until it must wait.
+    fn step(self, now: Instant, door: &Door, heard: &mut bool) -> Step<T> {
+        let mut stage = self;
+        loop {
+            stage = match stage {
+                Self::Arriving(mut incoming) => match incoming.step(now) {
+                    Ok(Some(link)) => match door.greet(link) {
+                        Step::Wait(stage) => stage,
+                        over => return over,
+                    },
+                    Ok(None) => return Step::Wait(Self::Arriving(incoming)),
+                    Err(_) => return Step::Refused(Refusal::Gone),
+                },
+                Self::Hello(mut connection, nonce) => match next_word(&mut connection) {
+                    Ok(Some(frame)) => {
+                        *heard = true;
+                        match door.answer(connection, &frame, nonce) {
+                            Step::Wait(stage) => stage,
+                            over => return over,
+                        }
+                    }
+                    Ok(None) => return Step::Wait(Self::Hello(connection, nonce)),
+                    Err(reason) => {
+                        door.say_no(&mut connection, reason, Nonce::default());
+                        return Step::Refused(reason);
+                    }
+                },
+                Self::Ready(mut connection, nonce, theirs) => match next_word(&mut connection) {
+                    Ok(Some(frame)) => return door.finish(connection, &frame, nonce, &theirs),
+                    Ok(None) => return Step::Wait(Self::Ready(connection, nonce, theirs)),
+                    Err(reason) => return Step::Refused(reason),
+                },
+            };
+        }
+    }
+}
+
+/// The client's next word, if it is there whole.
+fn next_word<T: Transport>(connection: &mut Connection<T>) -> std::result::Result<Option<Frame>, Refusal> {
+    loop {
+        match connection.receiver.try_frame(false) {
+            Ok(Try::Done(frame)) => return Ok(Some(frame)),
+            Ok(Try::Again) => {}
+            Ok(Try::NotNow) => match connection.receiver.arm() {
+                Ok(true) => return Ok(None),
+                Ok(false) => {}
+                Err(_) => return Err(Refusal::Gone),
+            },
+            Err(error) if matches!(error.kind(), ErrorKind::Protocol { .. }) => return Err(Refusal::Malformed),
+            Err(_) => return Err(Refusal::Gone),
+        }
+    }
+}
+
+impl Door {
+    /// The road is up: is this peer admitted at all?
+    fn greet<T: Transport>(&self, link: Link<T>) -> Step<T> {
+        let admitted = (self.allow)(&link.peer);
+        let nonce = link.nonce;
+        let mut connection = self.connection(link);
+        if admitted {
+            return Step::Wait(Stage::Hello(connection, nonce));
+        }
+        self.say_no(&mut connection, Refusal::NotAdmitted, Nonce::default());
+        Step::Refused(Refusal::NotAdmitted)
+    }
+
+    fn answer<T: Transport>(&self, mut connection: Connection<T>, frame: &Frame, expected: Option<Nonce>) -> Step<T> {
+        let decoded = Hello::decode(connection.receiver.bytes(frame.range.clone()));
+        let hello = match decoded {
+            Ok(hello) if frame.kind == FrameKind::Hello => hello,
+            _ => return self.refuse(connection, Refusal::Malformed, Nonce::default()),
+        };
+        if let Some(reason) = hello.terms.refusal(&self.terms) {
+            return self.refuse(connection, reason, hello.nonce);
+        }
+        if expected.is_some_and(|expected| expected != hello.nonce) {
+            return self.refuse(connection, Refusal::Malformed, Nonce::default());
+        }
+        let Some(slot) = Slot::take(&self.taken, self.config.limits.clients) else {
+            return self.refuse(connection, Refusal::Busy, hello.nonce);
+        };
+        connection.hold(slot);
+        match self.say(&mut connection, None, hello.nonce) {
+            Some(nonce) => Step::Wait(Stage::Ready(connection, nonce, hello.terms)),
+            None => Step::Refused(Refusal::Gone),
+        }
+    }
+
+    fn finish<T: Transport>(&self, mut connection: Connection<T>, frame: &Frame, nonce: Nonce, theirs: &Terms) -> Step<T> {
+        if frame.kind != FrameKind::Ready || connection.receiver.bytes(frame.range.clone()) != nonce {
+            return Step::Refused(Refusal::Malformed);
+        }
+        connection.open(self.terms.limit, theirs.limit);
+        Step::Up(connection)
+    }
+
+    fn refuse<T: Transport>(&self, mut connection: Connection<T>, reason: Refusal, echo: Nonce) -> Step<T> {
+        self.say_no(&mut connection, reason, echo);
+        Step::Refused(reason)
+    }
+
+    fn say_no<T: Transport>(&self, connection: &mut Connection<T>, reason: Refusal, echo: Nonce) {
+        // One that is not listening misses the reason, that is all.
+        let _ = self.say(connection, Some(reason), echo);
+    }
+
+    /// Says the verdict; it leaves whole at once, or not at all. Gives the nonce that must come back.
+    fn say<T: Transport>(&self, connection: &mut Connection<T>, refusal: Option<Refusal>, echo: Nonce) -> Option<Nonce> {
+        let nonce = random().ok()?;
+        let verdict = Verdict { terms: self.terms.clone(), refusal, echo, nonce };
+        connection.sender.post(FrameKind::Verdict, &verdict.encode()).ok()?;
+        (!connection.sender.has_tail()).then_some(nonce)
+    }
+
+    /// Tells a client that never was half-open.
+    pub(crate) fn turn_away<T: Transport>(&self, reason: Refusal, link: Option<Link<T>>) {
+        if let Some(link) = link {
+            self.say_no(&mut self.connection(link), reason, Nonce::default());
+        }
+        self.count(reason);
+    }
+
+    fn count(&self, reason: Refusal) {
+        self.counters.refuse(reason);
+        log::debug!("{}: a client was turned away: {reason}", self.address);
+    }
+
+    fn connection<T: Transport>(&self, link: Link<T>) -> Connection<T> {
+        let waiting = Waiting { stop: None, seams: self.config.seams.clone() };
+        Connection::greeting(link, self.address.clone(), waiting)
+    }
+}

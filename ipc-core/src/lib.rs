@@ -1,0 +1,72 @@
+//! The seven words of hobnob as traits, and everything that every transport shares.
+//!
+//! Read it in this order: [`IpcServer`] and [`IpcConnection`] are the words; [`Transport`] and its four companions
+//! are what a transport must do; [`Server`] and [`Connection`] implement the words once for every transport. The
+//! rest says where names live (`runtime_dir`, `lease`, `record`), how messages look on the way (`frame`, `hello`)
+//! and who waits (`drive`: nobody else does).
+//!
+//! This crate names no transport.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod address;
+mod connecting;
+mod connection;
+mod deadline;
+mod drive;
+mod error;
+mod folder;
+pub mod frame;
+mod half_open;
+pub mod hello;
+mod lease;
+mod limits;
+mod lookup;
+mod name;
+mod options;
+mod peer;
+mod readiness;
+mod receiver;
+mod record;
+mod runtime_dir;
+mod seams;
+mod sender;
+mod serve;
+mod server;
+mod stats;
+mod stop;
+mod transport;
+mod vocabulary;
+
+pub use address::{Address, Target};
+pub use connection::Connection;
+pub use deadline::Deadline;
+pub use error::{Error, ErrorKind, Holder, Result};
+pub use folder::{Access, Entry, Folder, Kind, TEMPORARY, base_name, look_at};
+pub use lease::CLIENTS;
+pub use limits::Limits;
+pub use lookup::{look_up, nobody_serves};
+pub use name::Name;
+pub use options::{ClientFile, Config, ConnectOptions, ServerOptions};
+pub use peer::{Peer, PeerPid, Proof};
+pub use receiver::Receiver;
+pub use record::Record;
+pub use runtime_dir::VARIABLE;
+pub use seams::{Clock, Failpoints, Seams};
+pub use sender::Sender;
+pub use serve::{Served, serve};
+pub use server::Server;
+pub use stats::{Refusal, ServerStats, Traffic};
+pub use stop::StopHandle;
+pub use transport::{
+    Arrival, Capabilities, Got, Handshake, Interest, Interests, Link, Listener, Nonce, Place, Rx, Transport, Tx, Up, Wait,
+};
+pub use vocabulary::{IpcConnection, IpcReceiver, IpcSender, IpcServer};
+
+/// A fresh 128-bit number that nobody can guess, for names and nonces.
+///
+/// # Errors
+/// The operating system has no randomness to give.
+pub fn random_nonce() -> Result<Nonce> {
+    connecting::random()
+}

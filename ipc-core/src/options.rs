@@ -1,0 +1,248 @@
+//! What can be chosen beside the plain words.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nix::unistd::geteuid;
+
+use crate::{Deadline, Limits, Peer, Seams};
+
+/// What the core and every transport are told; part of both kinds of options.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Config {
+    /// The bounds kept.
+    pub limits: Limits,
+    /// Whether clients must show a client file.
+    pub client_file: ClientFile,
+    /// The directory of names, instead of the usual ones.
+    pub directory: Option<PathBuf>,
+    /// Users whose servers are trusted besides our own and root's.
+    pub trusted: Vec<u32>,
+    /// The fingerprint of the message types.
+    pub schema: Option<u64>,
+    /// The clock and the failpoints.
+    pub seams: Seams,
+}
+
+/// Whether a client must show a client file where the transport has one (AF_UNIX): its socket bound to a file
+/// that the server checks and unlinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientFile {
+    /// It must, and the file must be right.
+    #[default]
+    Required,
+    /// It may; if it does, the file must be right.
+    Optional,
+    /// Files are neither made nor looked at.
+    Off,
+}
+
+impl Config {
+    /// Whether a server run by `uid` is to be believed: our own, root's, or one named in the options.
+    #[must_use]
+    pub fn trusts(&self, uid: u32) -> bool {
+        uid == geteuid().as_raw() || uid == 0 || self.trusted.contains(&uid)
+    }
+}
+
+/// Who may come in.
+pub(crate) type Policy = Arc<dyn Fn(&Peer) -> bool + Send + Sync>;
+
+/// What can be chosen for a server. Each method gives the options back, so that they can be chained.
+#[derive(Clone)]
+pub struct ServerOptions {
+    pub(crate) config: Config,
+    pub(crate) allow: Policy,
+    pub(crate) accept: Deadline,
+}
+
+impl Default for ServerOptions {
+    /// Clients of our own uid only; [`Limits::default`]; accept waits for ever.
+    fn default() -> Self {
+        Self { config: Config::default(), allow: Arc::new(same_uid), accept: Deadline::Forever }
+    }
+}
+
+impl ServerOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Admits exactly the peers for which `rule` says yes, instead of those of our own uid.
+    #[must_use]
+    pub fn allow(mut self, rule: impl Fn(&Peer) -> bool + Send + Sync + 'static) -> Self {
+        self.allow = Arc::new(rule);
+        self
+    }
+
+    /// The largest message received, in bytes.
+    #[must_use]
+    pub fn max_message(mut self, bytes: u32) -> Self {
+        self.config.limits.message = bytes;
+        self
+    }
+
+    /// The most clients at once; the next one is told `Busy`.
+    #[must_use]
+    pub fn max_clients(mut self, clients: usize) -> Self {
+        self.config.limits.clients = clients;
+        self
+    }
+
+    /// The most clients in mid-handshake; at least one.
+    #[must_use]
+    pub fn max_half_open(mut self, clients: usize) -> Self {
+        self.config.limits.half_open = clients.max(1);
+        self
+    }
+
+    /// How long a client may take for the handshake.
+    #[must_use]
+    pub fn hello_within(mut self, span: Duration) -> Self {
+        self.config.limits.hello = span;
+        self
+    }
+
+    /// How long the plain `accept_client` waits.
+    #[must_use]
+    pub fn accept_deadline(mut self, deadline: impl Into<Deadline>) -> Self {
+        self.accept = deadline.into();
+        self
+    }
+
+    /// A fingerprint of the message types; a client that declares another one is refused.
+    #[must_use]
+    pub fn schema(mut self, fingerprint: u64) -> Self {
+        self.config.schema = Some(fingerprint);
+        self
+    }
+
+    /// Whether clients must show a client file. Path addresses have no place for one: there it is always off.
+    #[must_use]
+    pub fn client_file(mut self, rule: ClientFile) -> Self {
+        self.config.client_file = rule;
+        self
+    }
+
+    /// Uses this directory of names, instead of `$HOBNOB_DIR` and the usual ones.
+    #[must_use]
+    pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.directory = Some(path.into());
+        self
+    }
+
+    /// Replaces the clock and the failpoints; for tests.
+    #[must_use]
+    pub fn seams(mut self, seams: Seams) -> Self {
+        self.config.seams = seams;
+        self
+    }
+}
+
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerOptions").field("config", &self.config).field("accept", &self.accept).finish_non_exhaustive()
+    }
+}
+
+fn same_uid(peer: &Peer) -> bool {
+    peer.uid == Some(geteuid().as_raw())
+}
+
+/// What can be chosen for a client. Each method gives the options back, so that they can be chained.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    pub(crate) config: Config,
+    pub(crate) deadline: Deadline,
+    pub(crate) wait_for_server: bool,
+}
+
+impl Default for ConnectOptions {
+    /// 5 s for connect and hello together; no waiting for a server to come.
+    fn default() -> Self {
+        Self { config: Config::default(), deadline: Deadline::Within(Duration::from_secs(5)), wait_for_server: false }
+    }
+}
+
+impl ConnectOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One budget for finding, connecting and the hello.
+    #[must_use]
+    pub fn deadline(mut self, deadline: impl Into<Deadline>) -> Self {
+        self.deadline = deadline.into();
+        self
+    }
+
+    /// The deadline with its start fixed at `now`, so that several steps can share one budget.
+    #[must_use]
+    pub fn deadline_from(&self, now: Instant) -> Deadline {
+        self.deadline.started(now)
+    }
+
+    /// Whether it waits for a server to come.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.wait_for_server
+    }
+
+    /// Waits within the deadline for a server to come, instead of failing at once without one.
+    #[must_use]
+    pub fn wait_for_server(mut self, wait: bool) -> Self {
+        self.wait_for_server = wait;
+        self
+    }
+
+    /// The largest message received, in bytes.
+    #[must_use]
+    pub fn max_message(mut self, bytes: u32) -> Self {
+        self.config.limits.message = bytes;
+        self
+    }
+
+    /// A fingerprint of the message types; a server that declares another one refuses.
+    #[must_use]
+    pub fn schema(mut self, fingerprint: u64) -> Self {
+        self.config.schema = Some(fingerprint);
+        self
+    }
+
+    /// Believes servers run by this user, besides our own and root's.
+    #[must_use]
+    pub fn trust_server(mut self, uid: u32) -> Self {
+        self.config.trusted.push(uid);
+        self
+    }
+
+    /// Whether to show a client file; a server that requires one refuses without.
+    #[must_use]
+    pub fn client_file(mut self, rule: ClientFile) -> Self {
+        self.config.client_file = rule;
+        self
+    }
+
+    /// Looks in this directory of names only, instead of `$HOBNOB_DIR` and the usual ones.
+    #[must_use]
+    pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.directory = Some(path.into());
+        self
+    }
+
+    /// Replaces the clock and the failpoints; for tests.
+    #[must_use]
+    pub fn seams(mut self, seams: Seams) -> Self {
+        self.config.seams = seams;
+        self
+    }
+}

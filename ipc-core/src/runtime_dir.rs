@@ -1,0 +1,144 @@
+//! Where names live: the private directory of each user, made and checked before anything in it is believed.
+
+use std::{
+    env, io,
+    path::{Path, PathBuf},
+};
+
+use nix::unistd::geteuid;
+
+use crate::{Config, Entry, Error, ErrorKind, Folder, Kind, Name, Record, Result};
+
+/// The environment variable that names the directory, before every other choice.
+pub const VARIABLE: &str = "HOBNOB_DIR";
+
+/// Opens our own directory, making it if need be.
+pub(crate) fn ours(config: &Config) -> Result<Folder> {
+    let path = choices(config).into_iter().find(|choice| choice.usable()).map(|choice| choice.path);
+    // The last choice is always usable: /tmp/hobnob-UID.
+    let path = path.unwrap_or_else(|| own_tmp());
+    let (parent, name) = path.parent().zip(path.file_name().and_then(|name| name.to_str())).ok_or_else(|| {
+        Error::bad_address(format!("the directory {} has no parent; expected e.g. /run/user/1000/hobnob", path.display()))
+    })?;
+    let parent = Folder::open_following(parent).map_err(|error| cannot_open(parent, error))?;
+    let folder = parent.make(name, 0o700).map_err(|error| cannot_open(&path, error))?;
+    check_private(&folder.itself()?, &path)?;
+    Ok(folder)
+}
+
+/// A server that may be alive: its folder and its record, believed only after the owner was checked.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) folder: Folder,
+    pub(crate) record: Record,
+}
+
+/// Every folder of a server with this name, in the order of search.
+pub(crate) fn find(name: &Name, config: &Config) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for path in searched(config) {
+        let Ok(dir) = Folder::open(&path) else { continue };
+        check_trusted(&dir.itself()?, &path, config)?;
+        let Ok(folder) = dir.enter(name.as_str()) else { continue };
+        check_trusted(&folder.itself()?, folder.path(), config)?;
+        if let Some(record) = Record::read(&folder) {
+            found.push(Found { folder, record });
+        }
+    }
+    Ok(found)
+}
+
+/// Where a client looks, in order.
+pub(crate) fn searched(config: &Config) -> Vec<PathBuf> {
+    let mut places: Vec<PathBuf> = Vec::new();
+    let all = choices(config);
+    let fixed = all.first().is_some_and(|choice| choice.fixed);
+    let system = (!fixed).then(|| PathBuf::from(SYSTEM));
+    for path in all.into_iter().map(|choice| choice.path).chain(system) {
+        if !places.contains(&path) {
+            places.push(path);
+        }
+    }
+    places
+}
+
+/// `NoSuchServer`, with the places looked at.
+pub(crate) fn no_such_server(config: &Config) -> Error {
+    ErrorKind::NoSuchServer { searched: searched(config) }.into()
+}
+
+const SYSTEM: &str = "/run/hobnob";
+
+struct Choice {
+    path: PathBuf,
+    /// Asked for by name: used or an error, never passed over.
+    fixed: bool,
+}
+
+fn choices(config: &Config) -> Vec<Choice> {
+    let named = config.directory.clone().or_else(|| env::var_os(VARIABLE).filter(|v| !v.is_empty()).map(PathBuf::from));
+    if let Some(path) = named {
+        return vec![Choice { path, fixed: true }];
+    }
+    let uid = geteuid();
+    let session = env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()).map(|dir| PathBuf::from(dir).join("hobnob"));
+    let by_uid = if uid.is_root() { PathBuf::from(SYSTEM) } else { PathBuf::from(format!("/run/user/{uid}/hobnob")) };
+    session.into_iter().chain([by_uid, own_tmp()]).map(|path| Choice { path, fixed: false }).collect()
+}
+
+impl Choice {
+    /// Whether the directory above is there and ours; in /tmp the sticky bit does that work.
+    fn usable(&self) -> bool {
+        let parent_is_ours = || {
+            let parent = Folder::open_following(self.path.parent()?).ok()?;
+            Some(parent.itself().ok()?.uid == geteuid().as_raw())
+        };
+        self.fixed || self.path == own_tmp() || parent_is_ours() == Some(true)
+    }
+}
+
+fn own_tmp() -> PathBuf {
+    PathBuf::from(format!("/tmp/hobnob-{}", geteuid()))
+}
+
+fn cannot_open(path: &Path, error: io::Error) -> Error {
+    let found = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+        Some(nix::errno::Errno::ELOOP | nix::errno::Errno::ENOTDIR) => "is a link or not a directory",
+        Some(nix::errno::Errno::ENOENT) => "does not exist",
+        Some(nix::errno::Errno::EACCES | nix::errno::Errno::EPERM) => "may not be opened",
+        _ => return Error::from(error),
+    };
+    Error::denied(format!("{} {found}; expected a directory of uid {} with mode 0700", path.display(), geteuid()))
+}
+
+/// Ours alone: nobody else can have put anything there.
+pub(crate) fn check_private(dir: &Entry, path: &Path) -> Result<()> {
+    let uid = geteuid().as_raw();
+    if dir.kind == Kind::Directory && dir.uid == uid && dir.mode & 0o777 == 0o700 {
+        return Ok(());
+    }
+    Err(Error::denied(format!(
+        "{} belongs to uid {} with mode {:04o}; expected a directory of uid {uid} with mode 0700",
+        path.display(),
+        dir.uid,
+        dir.mode
+    )))
+}
+
+/// Of somebody whose servers we would talk to, and nobody else can have put anything there.
+fn check_trusted(dir: &Entry, path: &Path, config: &Config) -> Result<()> {
+    if !config.trusts(dir.uid) {
+        return Err(Error::caused(
+            ErrorKind::ServerUntrusted { uid: dir.uid },
+            io::Error::other(format!("{} belongs to it", path.display())),
+        ));
+    }
+    if dir.mode & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(Error::denied(format!(
+        "{} has mode {:04o}; expected one that only its owner can write to",
+        path.display(),
+        dir.mode
+    )))
+}

@@ -1,0 +1,74 @@
+//! Where tests reach in: the clock, and named points at which a call can be made to fail or the process to die.
+
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+/// The clock that deadlines and the client file's age are read from.
+pub trait Clock: Send + Sync {
+    /// The monotonic clock.
+    fn now(&self) -> Instant;
+    /// The wall clock; used for the age of files only.
+    fn wall(&self) -> SystemTime;
+}
+
+/// Named points in the life of names and connections. A test may return an error there, or die.
+pub trait Failpoints: Send + Sync {
+    /// Called when the point is reached.
+    ///
+    /// # Errors
+    /// What the test wants the step to fail with.
+    fn reach(&self, point: &'static str) -> io::Result<()>;
+}
+
+/// The clock and the failpoints in use. The default is the real clock and no failpoint.
+#[derive(Clone, Default)]
+pub struct Seams {
+    clock: Option<Arc<dyn Clock>>,
+    failpoints: Option<Arc<dyn Failpoints>>,
+}
+
+impl Seams {
+    /// These seams with another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// These seams with failpoints.
+    #[must_use]
+    pub fn with_failpoints(self, failpoints: Arc<dyn Failpoints>) -> Self {
+        Self { failpoints: Some(failpoints), ..self }
+    }
+
+    /// The monotonic clock.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.clock.as_ref().map_or_else(Instant::now, |clock| clock.now())
+    }
+
+    /// The wall clock.
+    #[must_use]
+    pub fn wall(&self) -> SystemTime {
+        self.clock.as_ref().map_or_else(SystemTime::now, |clock| clock.wall())
+    }
+
+    /// Says that a named point is reached.
+    ///
+    /// # Errors
+    /// What a test's failpoint returns; never without one.
+    pub fn reach(&self, point: &'static str) -> io::Result<()> {
+        self.failpoints.as_ref().map_or(Ok(()), |failpoints| failpoints.reach(point))
+    }
+}
+
+impl fmt::Debug for Seams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seams")
+            .field("clock", &if self.clock.is_some() { "injected" } else { "real" })
+            .field("failpoints", &self.failpoints.is_some())
+            .finish()
+    }
+}

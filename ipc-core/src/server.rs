@@ -1,0 +1,318 @@
+//! The server: a lease, a listener, and the clients on their way in. Implemented once for every transport.
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+    sync::{Arc, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
+
+use nix::errno::Errno;
+
+use crate::{
+    Address, Arrival, ClientFile, Connection, Deadline, Error, ErrorKind, Folder, Handshake, Interests, IpcServer,
+    Listener, Place, Record, Refusal, Result, ServerOptions, ServerStats, StopHandle, Target, Transport, Wait,
+    connecting::{terms, unfit},
+    drive::{Operation, Try, Waiting, drive},
+    half_open::{Door, HalfOpen},
+    lease::Lease,
+    readiness::{Readiness, Token},
+    runtime_dir,
+    stats::Counters,
+};
+
+/// A server over the transport `T`. Dropping it is [`destroy_server`](IpcServer::destroy_server).
+pub struct Server<T: Transport> {
+    /// What is gone once the server is destroyed. Dropped before the lease: the name is freed last.
+    listener: Option<T::Listener>,
+    lease: Option<Lease>,
+    half_open: HalfOpen<T>,
+    ready: VecDeque<Connection<T>>,
+    readiness: Readiness,
+    /// Not listening until then: no descriptor was left.
+    paused: Option<Instant>,
+    door: Door,
+    accept: Deadline,
+    waiting: Waiting,
+    made_by: u32,
+}
+
+const LISTENER: Token = 0;
+/// How many arrivals are taken in before the clock is looked at again.
+const BATCH: usize = 64;
+/// How many waiting clients are told that the server is stopping; the rest see their connection end.
+const BACKLOG: usize = 4096;
+const PAUSE: Duration = Duration::from_millis(10);
+
+impl<T: Transport> Server<T> {
+    /// Takes the name with options.
+    ///
+    /// # Errors
+    /// As [`IpcServer::new_server`].
+    pub fn new_server_with(at: &Address, options: &ServerOptions) -> Result<Self> {
+        let address: Arc<str> = at.over(T::SCHEME).to_string().into();
+        Self::make(at, options, &address).map_err(|error| error.about("new_server", &address))
+    }
+
+    fn make(at: &Address, options: &ServerOptions, address: &Arc<str>) -> Result<Self> {
+        at.must_allow(T::SCHEME)?;
+        let mut config = options.config.clone();
+        let (lease, place) = take_place::<T>(at, &mut config)?;
+        config.seams.reach("server.leased")?;
+        if let Some(lease) = &lease {
+            Record::of_this_process(T::SCHEME, config.seams.wall()).write(lease.folder())?;
+        }
+        config.seams.reach("server.recorded")?;
+        let readiness = Readiness::new()?;
+        let listener = T::listen(&place, &config)?;
+        let mut interests = Interests::default();
+        listener.interests(&mut interests);
+        readiness.add(&interests, LISTENER)?;
+        drop(interests);
+        log::debug!("{address}: listening");
+        let waiting = Waiting { stop: None, seams: config.seams.clone() };
+        let door = Door {
+            terms: terms::<T>(&config),
+            config,
+            allow: options.allow.clone(),
+            address: address.clone(),
+            taken: Arc::new(AtomicUsize::new(0)),
+            counters: Arc::new(Counters::default()),
+        };
+        Ok(Self {
+            listener: Some(listener),
+            lease,
+            half_open: HalfOpen::new(),
+            ready: VecDeque::new(),
+            readiness,
+            paused: None,
+            door,
+            accept: options.accept,
+            waiting,
+            made_by: std::process::id(),
+        })
+    }
+
+    /// Takes in what has come, without waiting. True: there may be more at once.
+    fn advance(&mut self) -> Result<bool> {
+        let now = self.waiting.seams.now();
+        let resumed = self.paused.is_some_and(|until| until <= now);
+        if resumed {
+            self.paused = None;
+            self.watch_listener(true)?;
+        }
+        let ready = self.readiness.ready()?;
+        let knocked = resumed || ready.as_ref().is_none_or(|tokens| tokens.contains(&LISTENER));
+        for token in ready.unwrap_or_else(|| self.half_open.tokens()) {
+            let up = self.half_open.step(token, now, &self.door, &self.readiness)?;
+            self.ready.extend(up);
+        }
+        let more = knocked && self.paused.is_none() && self.admit(now)?;
+        self.half_open.expire(now, &self.door, &self.readiness);
+        Ok(more)
+    }
+
+    fn admit(&mut self, now: Instant) -> Result<bool> {
+        let Some(listener) = &mut self.listener else { return Ok(false) };
+        for _ in 0..BATCH {
+            let arrival = match listener.try_accept() {
+                Ok(Some(arrival)) => arrival,
+                Ok(None) if listener.arm()? => return Ok(false),
+                Ok(None) => continue,
+                Err(error) => return self.accept_failed(error, now).map(|()| false),
+            };
+            self.door.counters.arrived.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            match arrival {
+                Arrival::Incoming(incoming) => {
+                    let up = self.half_open.admit(incoming, now, &self.door, &self.readiness)?;
+                    self.ready.extend(up);
+                }
+                Arrival::Rejected(reason, link) => self.door.turn_away(reason, link),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Out of descriptors or memory is no end: the listener rests for a moment, for it would stay ready.
+    fn accept_failed(&mut self, error: io::Error, now: Instant) -> Result<()> {
+        let scarce = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+        let passing = [Errno::ECONNABORTED, Errno::EINTR, Errno::EPROTO];
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(errno) if scarce.contains(&errno) => {
+                log::warn!("{}: accepting pauses: {error}", self.door.address);
+                self.door.counters.pauses.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                self.paused = Some(now + PAUSE);
+                self.watch_listener(false)
+            }
+            Some(errno) if passing.contains(&errno) => Ok(()),
+            _ => Err(error.into()),
+        }
+    }
+
+    fn watch_listener(&self, watch: bool) -> Result<()> {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        let mut interests = Interests::default();
+        listener.interests(&mut interests);
+        self.readiness.remove(&interests);
+        if watch {
+            self.readiness.add(&interests, LISTENER)?;
+        }
+        Ok(())
+    }
+
+    fn destroy(&mut self) {
+        let Some(mut listener) = self.listener.take() else { return };
+        listener.retire();
+        for _ in 0..BACKLOG {
+            match listener.try_accept() {
+                Ok(Some(Arrival::Incoming(mut incoming))) => {
+                    let link = incoming.step(self.waiting.seams.now()).ok().flatten();
+                    self.door.turn_away(Refusal::Stopping, link);
+                }
+                Ok(Some(Arrival::Rejected(_, link))) => self.door.turn_away(Refusal::Stopping, link),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.half_open.refuse_all(Refusal::Stopping, &self.door, &self.readiness);
+        self.ready.clear();
+        drop(listener);
+        self.lease = None;
+        log::debug!("{}: destroyed", self.door.address);
+    }
+}
+
+impl<T: Transport> IpcServer for Server<T> {
+    type Client = Connection<T>;
+
+    fn new_server(at: &Address) -> Result<Self> {
+        Self::new_server_with(at, &ServerOptions::default())
+    }
+
+    fn accept_client_by(&mut self, deadline: Deadline) -> Result<Connection<T>> {
+        let waiting = self.waiting.clone();
+        drive(&mut Accept { server: self }, deadline, &waiting)
+            .map_err(|error| error.about("accept_client", &self.door.address))
+    }
+
+    fn accept_client(&mut self) -> Result<Connection<T>> {
+        self.accept_client_by(self.accept)
+    }
+
+    fn destroy_server(&mut self) -> Result<()> {
+        self.destroy();
+        Ok(())
+    }
+
+    fn stop_handle(&mut self) -> Result<StopHandle> {
+        self.waiting.stop_handle()
+    }
+
+    fn stop_with(&mut self, handle: &StopHandle) {
+        self.waiting.stop = Some(handle.clone());
+    }
+
+    fn address(&self) -> &str {
+        &self.door.address
+    }
+
+    fn stats(&self) -> ServerStats {
+        self.door.counters.snapshot()
+    }
+}
+
+/// Readable when a client may be taken. Half-open clients whose time is over are dropped at the next accept.
+#[cfg(target_os = "linux")]
+impl<T: Transport> AsFd for Server<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.readiness.epoll()
+    }
+}
+
+impl<T: Transport> Drop for Server<T> {
+    fn drop(&mut self) {
+        // In a forked child the name is still the parent's.
+        if self.made_by == std::process::id() {
+            self.destroy();
+        }
+    }
+}
+
+impl<T: Transport> std::fmt::Debug for Server<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.door.address).field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+struct Accept<'a, T: Transport> {
+    server: &'a mut Server<T>,
+}
+
+impl<T: Transport> Operation for Accept<'_, T> {
+    type Output = Connection<T>;
+
+    fn attempt(&mut self, _: bool) -> Result<Try<Connection<T>>> {
+        if self.server.listener.is_none() {
+            return Err(ErrorKind::Closed.into());
+        }
+        let more = self.server.ready.is_empty() && self.server.advance()?;
+        let Some(connection) = self.server.ready.pop_front() else {
+            return Ok(if more { Try::Again } else { Try::NotNow });
+        };
+        self.server.door.counters.ready.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(Try::Done(connection))
+    }
+
+    /// `advance` has armed everything that said "not now".
+    fn arm(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        match (self.server.readiness.descriptor(), &self.server.listener) {
+            (Some(one), _) => into.add(one, crate::Interest::Readable),
+            (None, Some(listener)) => {
+                listener.interests(into);
+                self.server.half_open.add_interests(into);
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.server.half_open.next_expiry().into_iter().chain(self.server.paused).min()
+    }
+}
+
+fn take_place<T: Transport>(at: &Address, config: &mut crate::Config) -> Result<(Option<Lease>, Place)> {
+    match at.target() {
+        Target::Name(name) if T::CAPABILITIES.one_process => Ok((None, Place::Process(name.clone()))),
+        Target::Name(name) => {
+            let lease = Lease::take(&runtime_dir::ours(config)?, name.as_str(), name.as_str(), &config.seams)?;
+            let place = Place::Folder(lease.folder().clone());
+            Ok((Some(lease), place))
+        }
+        Target::Path(path) if T::CAPABILITIES.paths => {
+            // Programs that know nothing of hobnob have nowhere to put a client file.
+            config.client_file = ClientFile::Off;
+            let lease = lease_path(path, config)?;
+            Ok((Some(lease), Place::Path(path.clone())))
+        }
+        _ => Err(unfit(at, T::SCHEME)),
+    }
+}
+
+/// A path is leased like a name, under what its parent *is*, so that two spellings are one.
+fn lease_path(path: &Path, config: &crate::Config) -> Result<Lease> {
+    let shown = path.display().to_string();
+    let wrong = |what: &str| Error::bad_address(format!("the path {shown} {what}"));
+    let (parent, name) = path.parent().zip(path.file_name()).ok_or_else(|| wrong("has no file name"))?;
+    let name = name.to_str().filter(|name| name.len() <= 150).ok_or_else(|| wrong("ends in a name that is not plain text of at most 150 bytes"))?;
+    let parent = Folder::open_following(parent)
+        .and_then(|parent| parent.itself())
+        .map_err(|error| Error::caused(ErrorKind::BadAddress { why: format!("the directory of {shown} cannot be opened") }, error))?;
+    let (device, inode) = parent.identity;
+    let key = format!("@{device:x}-{inode:x}-{name}");
+    Lease::take(&runtime_dir::ours(config)?, &key, &shown, &config.seams)
+}

@@ -1,0 +1,235 @@
+//! What the author of a transport writes: five small nonblocking traits. Everything else is in this crate, once.
+//!
+//! The contract, for all of them:
+//!
+//! 1. Nothing here waits, except `try_send` and `try_recv` when they are *allowed* to (`may_block`). "Not now" is
+//!    [`io::ErrorKind::WouldBlock`] (or `None`), and whoever says it can name the descriptors to wait on.
+//! 2. Whoever is told "not now" calls [`Wait::arm`] before it waits. `Ok(false)` means "look again first".
+//! 3. A peer can be slow, silent, hostile or dead. None of that is an error of the listener, and none may panic.
+//! 4. Every descriptor is close-on-exec. Descriptors that a peer sends are refused.
+//! 5. Dropping a half closes it and nothing more. [`Tx::finish`] and [`Rx::finish`] end a direction for both
+//!    processes that may share the descriptor after a fork, so only the core calls them.
+
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
+    time::Instant,
+};
+
+use crate::{Config, Folder, Name, Peer, Refusal, Result};
+
+/// A way to carry bytes between two ends, chosen by a scheme.
+pub trait Transport: fmt::Debug + Sized + Send + 'static {
+    /// The scheme of its addresses, such as `unix`: 1 to 8 of `a-z 0-9`.
+    const SCHEME: &'static str;
+    /// How it differs from the others, openly.
+    const CAPABILITIES: Capabilities;
+
+    /// Takes clients in.
+    type Listener: Listener<Self>;
+    /// A client on its way in.
+    type Incoming: Handshake<Self>;
+    /// A client on its way out.
+    type Outgoing: Handshake<Self>;
+    /// The half that sends.
+    type Tx: Tx;
+    /// The half that receives.
+    type Rx: Rx;
+
+    /// Makes the rendezvous at `place`; clients can connect from the moment this returns.
+    ///
+    /// # Errors
+    /// What the operating system says, or that the place is not fit for this transport. Nothing is left behind.
+    fn listen(place: &Place, config: &Config) -> Result<Self::Listener>;
+
+    /// Begins to connect to the server at `place`.
+    ///
+    /// # Errors
+    /// [`NoSuchServer`](crate::ErrorKind::NoSuchServer) if nobody listens there.
+    fn dial(place: &Place, config: &Config) -> Result<Self::Outgoing>;
+}
+
+/// How a transport differs from the others. What is not listed here is the same on all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Names, servers and clients live in one process; names are not leased in the file system.
+    pub one_process: bool,
+    /// Addresses may be paths.
+    pub paths: bool,
+}
+
+/// Where a rendezvous is.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Place {
+    /// A server's own folder in the runtime directory. A server holds its lease meanwhile.
+    Folder(Folder),
+    /// A path outside of hobnob's directory.
+    Path(PathBuf),
+    /// A name inside this process.
+    Process(Name),
+}
+
+/// What one wants to know of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Bytes, or the end of them.
+    Readable,
+    /// Room.
+    Writable,
+    /// The other side's death only.
+    Hangup,
+}
+
+/// Something that can say "not now", and what to wait for then.
+pub trait Wait: fmt::Debug + Send {
+    /// Adds every descriptor whose event means "try again".
+    fn interests<'a>(&'a self, into: &mut Interests<'a>);
+
+    /// Called before anyone is told "not now". A transport with shared memory announces here that it is about
+    /// to sleep, and looks once more: `Ok(false)` means that there may be something after all.
+    ///
+    /// # Errors
+    /// The doorbell is broken.
+    fn arm(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// When to try again even if no descriptor says so.
+    fn wake_at(&self) -> Option<Instant> {
+        None
+    }
+}
+
+/// A road that is up: the two halves, who is at the other end, and what the hello must carry to prove it.
+#[derive(Debug)]
+pub struct Link<T: Transport> {
+    /// The half that sends.
+    pub tx: T::Tx,
+    /// The half that receives.
+    pub rx: T::Rx,
+    /// The other end, from the kernel's word.
+    pub peer: Peer,
+    /// If set, the client's hello must carry exactly this nonce: it ties the hello to the rendezvous.
+    pub nonce: Option<Nonce>,
+}
+
+/// 128 random bits that nobody else can know.
+pub type Nonce = [u8; 16];
+
+/// A connection being made, on either side.
+pub trait Handshake<T: Transport>: Wait {
+    /// Goes one step on. Gives the link once, when the road is up; before that, and after it, `None`.
+    /// On the client's side it is kept and stepped on until the server has said yes, so that it can hold what
+    /// belongs to the rendezvous, and notice a server that dies meanwhile.
+    ///
+    /// # Errors
+    /// The road cannot come up, or the other side is known to be gone.
+    fn step(&mut self, now: Instant) -> Result<Option<Link<T>>>;
+}
+
+/// What came to a listener.
+#[derive(Debug)]
+pub enum Arrival<T: Transport> {
+    /// A client on its way in.
+    Incoming(T::Incoming),
+    /// A client that may not come in; it is told why if there is a link to tell it over.
+    Rejected(Refusal, Option<Link<T>>),
+}
+
+/// Takes clients in.
+pub trait Listener<T: Transport>: Wait {
+    /// The next client, if one is there. Clients that are hostile or dead are [`Arrival::Rejected`].
+    ///
+    /// # Errors
+    /// The listener itself failed. `WouldBlock` is not an error: it is `None`.
+    fn try_accept(&mut self) -> io::Result<Option<Arrival<T>>>;
+
+    /// Takes the rendezvous away, if it is still ours: nobody new can come. What has already come can still be
+    /// taken with [`try_accept`](Self::try_accept).
+    fn retire(&mut self);
+}
+
+/// What a read gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// No more will come.
+    End,
+}
+
+/// The half that sends.
+pub trait Tx: Wait + AsFd {
+    /// Sends a part of `bufs` in order, as much as there is room for, and says how many bytes that was.
+    /// With `may_block` it may sleep inside its system call instead of saying `WouldBlock`; it need not.
+    /// Never raises SIGPIPE.
+    ///
+    /// # Errors
+    /// `WouldBlock`; `BrokenPipe` or `ConnectionReset` if the peer is gone.
+    fn try_send(&mut self, bufs: &[IoSlice<'_>], may_block: bool) -> io::Result<usize>;
+
+    /// Ends this direction: the peer reads to the end of what was sent, and then the end.
+    fn finish(&mut self) {}
+}
+
+/// The half that receives.
+pub trait Rx: Wait + AsFd {
+    /// Receives what is there, at most `room`, which is never empty. `may_block` as in [`Tx::try_send`].
+    ///
+    /// # Errors
+    /// `WouldBlock`. A peer that is gone is [`Got::End`], after the last byte that it sent.
+    fn try_recv(&mut self, room: &mut [u8], may_block: bool) -> io::Result<Got>;
+
+    /// Ends this direction: the peer's sends fail from now on.
+    fn finish(&mut self) {}
+}
+
+/// A handshake with nothing to wait for: its link is there at once.
+#[derive(Debug)]
+pub struct Up<T: Transport>(Option<Link<T>>);
+
+impl<T: Transport> Up<T> {
+    /// Hands out `link` at the first step.
+    #[must_use]
+    pub fn new(link: Link<T>) -> Self {
+        Self(Some(link))
+    }
+}
+
+impl<T: Transport> Wait for Up<T> {
+    fn interests<'a>(&'a self, _: &mut Interests<'a>) {}
+}
+
+impl<T: Transport> Handshake<T> for Up<T> {
+    fn step(&mut self, _: Instant) -> Result<Option<Link<T>>> {
+        Ok(self.0.take())
+    }
+}
+
+/// Descriptors to wait on. The first few are kept without an allocation, for the sake of the message path.
+#[derive(Debug, Default)]
+pub struct Interests<'a> {
+    few: [Option<(BorrowedFd<'a>, Interest)>; FEW],
+    more: Vec<(BorrowedFd<'a>, Interest)>,
+}
+
+/// How many descriptors are kept without an allocation.
+pub(crate) const FEW: usize = 6;
+
+impl<'a> Interests<'a> {
+    /// Adds a descriptor.
+    pub fn add(&mut self, fd: BorrowedFd<'a>, interest: Interest) {
+        match self.few.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some((fd, interest)),
+            None => self.more.push((fd, interest)),
+        }
+    }
+
+    /// Every descriptor added.
+    pub fn iter(&self) -> impl Iterator<Item = (BorrowedFd<'a>, Interest)> {
+        self.few.iter().flatten().chain(&self.more).copied()
+    }
+}

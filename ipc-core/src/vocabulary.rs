@@ -1,0 +1,219 @@
+//! The seven words, as traits. They mean the same on every transport.
+
+use std::os::fd::AsFd;
+
+use crate::{Address, Deadline, Peer, Result, ServerStats, StopHandle};
+
+/// Has a name, and takes clients in.
+pub trait IpcServer: Send {
+    /// What a client becomes.
+    type Client: IpcConnection;
+
+    /// Takes the name at `at`; clients can connect from the moment this returns. Never waits.
+    ///
+    /// # Errors
+    /// [`NameInUse`](crate::ErrorKind::NameInUse) and who has it, `BadAddress`, `Denied` (a directory that is not
+    /// ours, not 0700, or a link), `NoSpace`, `TooManyOpen`.
+    fn new_server(at: &Address) -> Result<Self>
+    where
+        Self: Sized;
+
+    /// The next client that has finished its handshake. Clients that are silent, hostile or dead never delay it
+    /// past its deadline and never make it fail: they change [`stats`](Self::stats).
+    ///
+    /// # Errors
+    /// `TimedOut`, `WouldBlock`, `Stopped`, `Closed`, or a failure of the listener itself.
+    fn accept_client_by(&mut self, deadline: Deadline) -> Result<Self::Client>;
+
+    /// [`accept_client_by`](Self::accept_client_by) the deadline set in the options; by default it waits for ever.
+    ///
+    /// # Errors
+    /// As there.
+    fn accept_client(&mut self) -> Result<Self::Client>;
+
+    /// [`accept_client_by`](Self::accept_client_by) without waiting.
+    ///
+    /// # Errors
+    /// As there.
+    fn try_accept_client(&mut self) -> Result<Self::Client> {
+        self.accept_client_by(Deadline::Now)
+    }
+
+    /// Gives the name back and refuses the clients that are still in their handshake; connections live on.
+    /// Never waits. Doing it twice is fine, and dropping the server does the same.
+    ///
+    /// # Errors
+    /// None today.
+    fn destroy_server(&mut self) -> Result<()>;
+
+    /// What ends a blocked `accept_client` from elsewhere.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    fn stop_handle(&mut self) -> Result<StopHandle>;
+
+    /// Lets this handle end `accept_client`, instead of the server's own.
+    fn stop_with(&mut self, handle: &StopHandle);
+
+    /// The address that clients can use, with its transport.
+    fn address(&self) -> &str;
+
+    /// What was counted so far.
+    fn stats(&self) -> ServerStats;
+}
+
+/// Sends messages.
+///
+/// Its descriptor ([`AsFd`]) becomes ready when a send that would have blocked may go on. Treat it as
+/// edge-triggered: `try_` until `WouldBlock`, then wait.
+pub trait IpcSender: AsFd + Send {
+    /// Has the whole message accepted, in order. Accepted is: taken by the kernel, or, if the deadline passed in
+    /// the middle of it, kept here until the next call takes it further. Two peers that both only send wait for
+    /// ever, as on any stream: use halves or deadlines.
+    ///
+    /// # Errors
+    /// `TooLarge` before a byte leaves; `TimedOut`, `WouldBlock` or `Stopped`: not one byte was taken;
+    /// `PeerGone`; `Closed` after `disconnect_from`.
+    fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()>;
+
+    /// [`send_info_by`](Self::send_info_by) the deadline set; by default it waits for ever.
+    ///
+    /// # Errors
+    /// As there.
+    fn send_info(&mut self, info: &[u8]) -> Result<()> {
+        self.send_info_by(info, self.send_deadline())
+    }
+
+    /// [`send_info_by`](Self::send_info_by) without waiting.
+    ///
+    /// # Errors
+    /// As there.
+    fn try_send_info(&mut self, info: &[u8]) -> Result<()> {
+        self.send_info_by(info, Deadline::Now)
+    }
+
+    /// Hands what was accepted and is still here to the kernel.
+    ///
+    /// # Errors
+    /// `TimedOut`, `WouldBlock` or `Stopped`: some is still here; `PeerGone`.
+    fn flush_info_by(&mut self, deadline: Deadline) -> Result<()>;
+
+    /// [`flush_info_by`](Self::flush_info_by) the deadline set.
+    ///
+    /// # Errors
+    /// As there.
+    fn flush_info(&mut self) -> Result<()> {
+        self.flush_info_by(self.send_deadline())
+    }
+
+    /// Hands everything accepted and a goodbye to the kernel. The peer receives all of it and then the goodbye.
+    /// Receiving goes on. Doing it twice is fine; dropping does the same without waiting.
+    ///
+    /// # Errors
+    /// [`Undelivered`](crate::ErrorKind::Undelivered): the deadline passed; it can be tried again.
+    fn disconnect_from_by(&mut self, deadline: Deadline) -> Result<()>;
+
+    /// [`disconnect_from_by`](Self::disconnect_from_by) within 5 s.
+    ///
+    /// # Errors
+    /// As there.
+    fn disconnect_from(&mut self) -> Result<()>;
+
+    /// How long [`send_info`](Self::send_info) waits.
+    fn send_deadline(&self) -> Deadline;
+
+    /// Sets how long every later [`send_info`](Self::send_info) waits.
+    fn set_send_deadline(&mut self, deadline: Deadline);
+
+    /// Lets this handle end waits for room.
+    fn stop_sending_with(&mut self, handle: &StopHandle);
+}
+
+/// Receives messages.
+///
+/// Its descriptor ([`AsFd`]) becomes ready when there is something to receive. Treat it as edge-triggered: `try_`
+/// until `WouldBlock`, then wait; it does not fire for what is already [buffered](Self::has_buffered).
+pub trait IpcReceiver: AsFd + Send {
+    /// Lends the next message, whole and as it was sent, until the next call; no copy is made. `None` is the
+    /// peer's goodbye, after its last message.
+    ///
+    /// # Errors
+    /// `PeerGone`: it died without a goodbye; `Truncated`: it died inside a message; `Protocol`; `TimedOut`,
+    /// `WouldBlock` or `Stopped`: nothing was lost.
+    fn recv_borrowed_by(&mut self, deadline: Deadline) -> Result<Option<&[u8]>>;
+
+    /// [`recv_borrowed_by`](Self::recv_borrowed_by) the deadline set; by default it waits for ever.
+    ///
+    /// # Errors
+    /// As there.
+    fn recv_borrowed(&mut self) -> Result<Option<&[u8]>> {
+        self.recv_borrowed_by(self.recv_deadline())
+    }
+
+    /// Puts the next message into `into`, in place of what was there. False is the peer's goodbye.
+    ///
+    /// # Errors
+    /// As [`recv_borrowed_by`](Self::recv_borrowed_by); `into` is then as it was.
+    fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool> {
+        let Some(info) = self.recv_borrowed_by(deadline)? else {
+            into.clear();
+            return Ok(false);
+        };
+        into.clear();
+        into.extend_from_slice(info);
+        Ok(true)
+    }
+
+    /// [`recv_info_by`](Self::recv_info_by) the deadline set; by default it waits for ever.
+    ///
+    /// # Errors
+    /// As there.
+    fn recv_info(&mut self, into: &mut Vec<u8>) -> Result<bool> {
+        self.recv_info_by(into, self.recv_deadline())
+    }
+
+    /// [`recv_info_by`](Self::recv_info_by) without waiting.
+    ///
+    /// # Errors
+    /// As there.
+    fn try_recv_info(&mut self, into: &mut Vec<u8>) -> Result<bool> {
+        self.recv_info_by(into, Deadline::Now)
+    }
+
+    /// Whether bytes have come that were not handed out yet. The descriptor does not fire for them.
+    fn has_buffered(&self) -> bool;
+
+    /// How long [`recv_info`](Self::recv_info) waits.
+    fn recv_deadline(&self) -> Deadline;
+
+    /// Sets how long every later [`recv_info`](Self::recv_info) waits.
+    fn set_recv_deadline(&mut self, deadline: Deadline);
+
+    /// Lets this handle end waits for messages.
+    fn stop_receiving_with(&mut self, handle: &StopHandle);
+}
+
+/// Both directions. Unsplit, its descriptor is the receiving half's.
+pub trait IpcConnection: IpcSender + IpcReceiver {
+    /// Connects to the server at `at`, hello and all, within 5 s; fails at once where there is no server.
+    /// A thread that is itself that server must not wait here: use the `try_` words, or a thread each.
+    ///
+    /// # Errors
+    /// `NoSuchServer` and where was looked, `Refused` and why, `WrongTransport`, `WrongVersion`, `SchemaMismatch`,
+    /// `StaleClientFile`, `ServerUntrusted`, `Busy`, `TimedOut`, `PeerGone`.
+    fn connect_to(at: &Address) -> Result<Self>
+    where
+        Self: Sized;
+
+    /// Who is at the other end.
+    fn peer(&self) -> &Peer;
+
+    /// Lets this handle end every wait of this connection.
+    fn stop_with(&mut self, handle: &StopHandle) {
+        self.stop_sending_with(handle);
+        self.stop_receiving_with(handle);
+    }
+
+    /// Two halves for two threads. Dropping one closes its direction only.
+    fn split(self: Box<Self>) -> (Box<dyn IpcSender>, Box<dyn IpcReceiver>);
+}

@@ -1,0 +1,258 @@
+//! The transport chosen at run time, by the address and by the server's record.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::Instant,
+};
+
+use ipc_core::{
+    Address, ConnectOptions, Connection, Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer,
+    Name, Peer, Result, Server, ServerOptions, ServerStats, StopHandle, Target, Transport, look_up, nobody_serves,
+};
+
+use crate::transports::{FEATURES, LIST, Row};
+
+/// A server over whatever transport its address names; over the first one compiled in if it names none.
+pub struct AnyServer(pub(crate) Box<dyn ErasedServer>);
+
+/// A connection over whatever transport its address or the server's record names.
+pub struct AnyConnection(pub(crate) Box<dyn IpcConnection>);
+
+/// A [`Server`] whose clients have lost their type.
+pub(crate) trait ErasedServer: Send + AsFd {
+    fn accept(&mut self, deadline: Option<Deadline>) -> Result<AnyConnection>;
+    fn destroy(&mut self) -> Result<()>;
+    fn stop_handle(&mut self) -> Result<StopHandle>;
+    fn stop_with(&mut self, handle: &StopHandle);
+    fn address(&self) -> &str;
+    fn stats(&self) -> ServerStats;
+}
+
+impl<T: Transport> ErasedServer for Server<T> {
+    fn accept(&mut self, deadline: Option<Deadline>) -> Result<AnyConnection> {
+        let client: Connection<T> = match deadline {
+            Some(deadline) => self.accept_client_by(deadline)?,
+            None => self.accept_client()?,
+        };
+        Ok(AnyConnection(Box::new(client)))
+    }
+
+    fn destroy(&mut self) -> Result<()> {
+        self.destroy_server()
+    }
+
+    fn stop_handle(&mut self) -> Result<StopHandle> {
+        IpcServer::stop_handle(self)
+    }
+
+    fn stop_with(&mut self, handle: &StopHandle) {
+        IpcServer::stop_with(self, handle);
+    }
+
+    fn address(&self) -> &str {
+        IpcServer::address(self)
+    }
+
+    fn stats(&self) -> ServerStats {
+        IpcServer::stats(self)
+    }
+}
+
+impl AnyServer {
+    /// Takes the name with options.
+    ///
+    /// # Errors
+    /// As [`IpcServer::new_server`]; `BadAddress` if the transport is not compiled in.
+    pub fn new_server_with(at: &Address, options: &ServerOptions) -> Result<Self> {
+        let about = |error: Error| error.about("new_server", &at.to_string().into());
+        let row = match at.scheme() {
+            Some(scheme) => row_of(scheme),
+            None => LIST.first().ok_or_else(no_transport),
+        };
+        (row.map_err(about)?.new_server)(at, options)
+    }
+}
+
+impl AnyConnection {
+    /// Connects with options.
+    ///
+    /// # Errors
+    /// As [`IpcConnection::connect_to`]; `BadAddress` if the transport is not compiled in; `WrongTransport` if
+    /// the server's is not.
+    pub fn connect_with(at: &Address, options: &ConnectOptions) -> Result<Self> {
+        let about = |error: Error| error.about("connect_to", &at.to_string().into());
+        match (at.scheme(), at.target()) {
+            (Some(scheme), _) => (row_of(scheme).map_err(about)?.connect_to)(at, options),
+            (None, Target::Name(name)) => follow(at, name, options).map_err(about),
+            (None, _) => Err(about(Error::bad_address("expected SCHEME:PATH or a name"))),
+        }
+    }
+}
+
+/// Connects over the transport that the server's record names; else to a server in this process.
+fn follow(at: &Address, name: &Name, options: &ConnectOptions) -> Result<AnyConnection> {
+    if LIST.is_empty() {
+        return Err(no_transport());
+    }
+    let mut last = nobody_serves(options);
+    for row in LIST.iter().filter(|row| row.one_process) {
+        match (row.connect_to)(at, &options.clone().wait_for_server(false)) {
+            Err(error) if is_nobody(&error) => last = error,
+            connected => return connected,
+        }
+    }
+    let Some(default) = LIST.iter().find(|row| !row.one_process) else { return Err(last) };
+    let mut row = default;
+    let options = options.clone().deadline(options.deadline_from(Instant::now()));
+    loop {
+        match look_up(name, &options)? {
+            Some(record) => {
+                row = LIST.iter().find(|row| row.scheme == record.transport).ok_or_else(|| wrong(record.transport))?;
+            }
+            None if options.waits() => {}
+            None => return Err(last),
+        }
+        // Two servers may take turns at a name: look again while there is time.
+        match (row.connect_to)(at, &options) {
+            Err(error) if options.waits() && matches!(error.kind(), ErrorKind::WrongTransport { .. }) => {}
+            connected => return connected,
+        }
+    }
+}
+
+fn is_nobody(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NoSuchServer { .. })
+}
+
+fn wrong(server: String) -> Error {
+    ErrorKind::WrongTransport { server, client: compiled_in() }.into()
+}
+
+fn row_of(scheme: &str) -> Result<&'static Row> {
+    LIST.iter().find(|row| row.scheme == scheme).ok_or_else(|| match compiled_in().as_str() {
+        "" => no_transport(),
+        list => Error::bad_address(format!("the transport {scheme:?} is not compiled in; expected one of: {list} (features: {FEATURES})")),
+    })
+}
+
+fn no_transport() -> Error {
+    Error::bad_address(format!("no transport is compiled in; expected at least one of hobnob's features: {FEATURES}"))
+}
+
+fn compiled_in() -> String {
+    crate::transports().collect::<Vec<_>>().join(", ")
+}
+
+impl IpcServer for AnyServer {
+    type Client = AnyConnection;
+
+    fn new_server(at: &Address) -> Result<Self> {
+        Self::new_server_with(at, &ServerOptions::default())
+    }
+
+    fn accept_client_by(&mut self, deadline: Deadline) -> Result<AnyConnection> {
+        self.0.accept(Some(deadline))
+    }
+
+    fn accept_client(&mut self) -> Result<AnyConnection> {
+        self.0.accept(None)
+    }
+
+    fn destroy_server(&mut self) -> Result<()> {
+        self.0.destroy()
+    }
+
+    fn stop_handle(&mut self) -> Result<StopHandle> {
+        self.0.stop_handle()
+    }
+
+    fn stop_with(&mut self, handle: &StopHandle) {
+        self.0.stop_with(handle);
+    }
+
+    fn address(&self) -> &str {
+        self.0.address()
+    }
+
+    fn stats(&self) -> ServerStats {
+        self.0.stats()
+    }
+}
+
+impl AsFd for AnyServer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl IpcConnection for AnyConnection {
+    fn connect_to(at: &Address) -> Result<Self> {
+        Self::connect_with(at, &ConnectOptions::default())
+    }
+
+    fn peer(&self) -> &Peer {
+        self.0.peer()
+    }
+
+    fn split(self: Box<Self>) -> (Box<dyn IpcSender>, Box<dyn IpcReceiver>) {
+        self.0.split()
+    }
+}
+
+impl IpcSender for AnyConnection {
+    fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
+        self.0.send_info_by(info, deadline)
+    }
+
+    fn flush_info_by(&mut self, deadline: Deadline) -> Result<()> {
+        self.0.flush_info_by(deadline)
+    }
+
+    fn disconnect_from_by(&mut self, deadline: Deadline) -> Result<()> {
+        self.0.disconnect_from_by(deadline)
+    }
+
+    fn disconnect_from(&mut self) -> Result<()> {
+        self.0.disconnect_from()
+    }
+
+    fn send_deadline(&self) -> Deadline {
+        self.0.send_deadline()
+    }
+
+    fn set_send_deadline(&mut self, deadline: Deadline) {
+        self.0.set_send_deadline(deadline);
+    }
+
+    fn stop_sending_with(&mut self, handle: &StopHandle) {
+        self.0.stop_sending_with(handle);
+    }
+}
+
+impl IpcReceiver for AnyConnection {
+    fn recv_borrowed_by(&mut self, deadline: Deadline) -> Result<Option<&[u8]>> {
+        self.0.recv_borrowed_by(deadline)
+    }
+
+    fn has_buffered(&self) -> bool {
+        self.0.has_buffered()
+    }
+
+    fn recv_deadline(&self) -> Deadline {
+        self.0.recv_deadline()
+    }
+
+    fn set_recv_deadline(&mut self, deadline: Deadline) {
+        self.0.set_recv_deadline(deadline);
+    }
+
+    fn stop_receiving_with(&mut self, handle: &StopHandle) {
+        self.0.stop_receiving_with(handle);
+    }
+}
+
+impl AsFd for AnyConnection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        (*self.0).as_fd()
+    }
+}

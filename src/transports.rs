@@ -1,0 +1,39 @@
+//! THE LIST: one row per transport. The order is the preference of a server with a bare name.
+
+use ipc_core::{Address, ConnectOptions, Connection, Result, Server, ServerOptions, Transport};
+
+use crate::{AnyConnection, AnyServer, any::ErasedServer};
+
+pub(crate) const LIST: &[Row] = &[
+    #[cfg(feature = "unix")]
+    row::<transport_unix::Unix>(),
+    #[cfg(feature = "fifo")]
+    row::<transport_fifo::Fifo>(),
+    #[cfg(feature = "inproc")]
+    row::<transport_inproc::Inproc>(),
+];
+
+/// Every scheme there is, compiled in or not, for the sake of error texts.
+pub(crate) const FEATURES: &str = "unix, fifo, inproc";
+
+/// A transport, by its scheme.
+pub(crate) struct Row {
+    pub(crate) scheme: &'static str,
+    /// Its names live in this process, not in the file system.
+    pub(crate) one_process: bool,
+    pub(crate) new_server: fn(&Address, &ServerOptions) -> Result<AnyServer>,
+    pub(crate) connect_to: fn(&Address, &ConnectOptions) -> Result<AnyConnection>,
+}
+
+#[allow(dead_code, reason = "with no transport compiled in there is no row")]
+const fn row<T: Transport>() -> Row {
+    Row {
+        scheme: T::SCHEME,
+        one_process: T::CAPABILITIES.one_process,
+        new_server: |at, options| {
+            let server = Server::<T>::new_server_with(at, options)?;
+            Ok(AnyServer(Box::new(server) as Box<dyn ErasedServer>))
+        },
+        connect_to: |at, options| Ok(AnyConnection(Box::new(Connection::<T>::connect_with(at, options)?))),
+    }
+}

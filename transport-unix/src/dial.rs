@@ -1,0 +1,130 @@
+//! The client's side of the rendezvous: bind the client file, connect, look who listens.
+
+use std::{
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use ipc_core::{
+    CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Handshake, Interests, Link, Place, Result, Seams, Wait,
+    random_nonce,
+};
+use nix::{
+    errno::Errno,
+    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket},
+};
+
+use crate::{Unix, client_file, half::link, listen::SOCKET, peer::peer_of};
+
+/// A client on its way out.
+#[derive(Debug)]
+pub struct Outgoing {
+    socket: Option<OwnedFd>,
+    there: PathBuf,
+    /// The folder that `there` leads through by descriptor.
+    _folder: Option<Folder>,
+    /// Unlinks the client file once the handshake is over, if the server has not.
+    _file: Option<client_file::Guard>,
+    retry: Option<Instant>,
+    pause: Duration,
+    seams: Seams,
+}
+
+/// A full backlog gives EAGAIN, and poll(2) says ready all the same: the only way is to ask again, ever less often.
+const FIRST_PAUSE: Duration = Duration::from_micros(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let (there, folder, file) = match place {
+        Place::Folder(folder) => (folder.path_to(SOCKET), Some(folder.clone()), bind_file(&socket, folder, config)?),
+        Place::Path(path) => (path.clone(), None, None),
+        _ => return Err(Error::bad_address("expected a name or a path")),
+    };
+    Ok(Outgoing {
+        socket: Some(socket),
+        there,
+        _folder: folder,
+        _file: file,
+        retry: None,
+        pause: FIRST_PAUSE,
+        seams: config.seams.clone(),
+    })
+}
+
+fn bind_file(socket: &OwnedFd, folder: &Folder, config: &Config) -> Result<Option<client_file::Guard>> {
+    if config.client_file == ClientFile::Off {
+        return Ok(None);
+    }
+    let clients = match folder.enter(CLIENTS) {
+        Ok(clients) => clients,
+        // No server is there any more, or it looks at no files: connecting will tell.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let name = client_file::name(std::process::id(), random_nonce()?);
+    config.seams.reach("unix.client_bind")?;
+    match bind(socket.as_raw_fd(), &UnixAddr::new(&clients.path_to(&name))?) {
+        Ok(()) => {}
+        Err(Errno::ENOENT) => return Err(nobody(folder.path().to_owned())),
+        Err(errno) => return Err(errno.into()),
+    }
+    let guard = client_file::Guard::new(clients, name);
+    match guard.set_mode() {
+        Ok(()) => Ok(Some(guard)),
+        // Swept by a server that is just taking over: as if there were none yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(nobody(folder.path().to_owned())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn nobody(place: PathBuf) -> Error {
+    ErrorKind::NoSuchServer { searched: vec![place] }.into()
+}
+
+impl Handshake<Unix> for Outgoing {
+    fn step(&mut self, now: Instant) -> Result<Option<Link<Unix>>> {
+        if self.retry.is_some_and(|retry| now < retry) {
+            return Ok(None);
+        }
+        let Some(socket) = self.socket.take() else { return Ok(None) };
+        match connect(socket.as_raw_fd(), &UnixAddr::new(&self.there).map_err(|errno| self.bad(errno))?) {
+            Ok(()) => {}
+            Err(Errno::EAGAIN | Errno::EINTR) => {
+                (self.socket, self.retry) = (Some(socket), Some(now + self.pause));
+                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                return Ok(None);
+            }
+            Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(nobody(self.there.clone())),
+            Err(errno @ (Errno::ENOTSOCK | Errno::EPROTOTYPE | Errno::ENOTDIR)) => return Err(self.bad(errno)),
+            Err(errno) => return Err(errno.into()),
+        }
+        self.retry = None;
+        self.seams.reach("unix.connected")?;
+        let stream = UnixStream::from(socket);
+        stream.set_nonblocking(false)?;
+        let peer = peer_of(&stream)?;
+        Ok(Some(link(stream, peer)))
+    }
+}
+
+impl Outgoing {
+    fn bad(&self, errno: Errno) -> Error {
+        let why = format!("{} is no stream socket to connect to", self.there.display());
+        Error::caused(ErrorKind::BadAddress { why }, errno.into())
+    }
+}
+
+impl Wait for Outgoing {
+    fn interests<'a>(&'a self, _: &mut Interests<'a>) {}
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.retry
+    }
+}

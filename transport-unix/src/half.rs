@@ -1,0 +1,91 @@
+//! One socket, two halves. The socket stays in blocking mode; every call says for itself whether it may wait.
+
+use std::{
+    io::{self, IoSlice},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    net::Shutdown,
+    sync::Arc,
+};
+
+use ipc_core::{Got, Interest, Interests, Link, Peer, Wait};
+use nix::sys::socket::{MsgFlags, recv, sendmsg};
+
+use crate::Unix;
+
+/// The half that sends.
+#[derive(Debug)]
+pub struct Tx(Arc<UnixStream>);
+
+/// The half that receives.
+#[derive(Debug)]
+pub struct Rx(Arc<UnixStream>);
+
+pub(crate) fn link(stream: UnixStream, peer: Peer) -> Link<Unix> {
+    let stream = Arc::new(stream);
+    Link { tx: Tx(stream.clone()), rx: Rx(stream), peer, nonce: None }
+}
+
+impl ipc_core::Tx for Tx {
+    fn try_send(&mut self, bufs: &[IoSlice<'_>], may_block: bool) -> io::Result<usize> {
+        Ok(sendmsg::<()>(self.0.as_raw_fd(), bufs, &[], flags(may_block) | MsgFlags::MSG_NOSIGNAL, None)?)
+    }
+
+    fn finish(&mut self) {
+        end(&self.0, Shutdown::Write);
+    }
+}
+
+impl ipc_core::Rx for Rx {
+    fn try_recv(&mut self, room: &mut [u8], may_block: bool) -> io::Result<Got> {
+        match recv(self.0.as_raw_fd(), room, flags(may_block)) {
+            Ok(0) => Ok(Got::End),
+            Ok(count) => Ok(Got::Bytes(count)),
+            // A peer that closed with our bytes unread: what it had sent was read before this.
+            Err(nix::errno::Errno::ECONNRESET) => Ok(Got::End),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn finish(&mut self) {
+        end(&self.0, Shutdown::Read);
+    }
+}
+
+fn flags(may_block: bool) -> MsgFlags {
+    if may_block { MsgFlags::empty() } else { MsgFlags::MSG_DONTWAIT }
+}
+
+/// Ends one direction while the other half still needs the socket; closing it ends both.
+fn end(stream: &Arc<UnixStream>, direction: Shutdown) {
+    if Arc::strong_count(stream) > 1 {
+        // A socket whose peer is gone has nothing left to shut.
+        let _ = stream.shutdown(direction);
+    }
+}
+
+impl Wait for Tx {
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        into.add(self.0.as_fd(), Interest::Writable);
+    }
+}
+
+impl Wait for Rx {
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        into.add(self.0.as_fd(), Interest::Readable);
+    }
+}
+
+impl AsFd for Tx {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsFd for Rx {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

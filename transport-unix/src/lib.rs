@@ -1,0 +1,96 @@
+//! hobnob over AF_UNIX stream sockets (unix(7)).
+//!
+//! A name's rendezvous is the socket `sock` in the server's folder, bound under another name and renamed once it
+//! listens, so that it is never there without answering. The client binds its own socket to a file in `clients/`
+//! before it connects; the server checks that file against the kernel's word and unlinks it ([`ClientFile`]).
+//! Who is at the other end is the kernel's word on both sides (SO_PEERCRED).
+//!
+//! ```
+//! use transport_unix::{new_server, connect_to, prelude::*};
+//! # let place = std::env::temp_dir().join(format!("hobnob-doc-{}", std::process::id()));
+//! # let address = format!("unix:{}.sock", place.display());
+//! # let address = address.as_str();
+//!
+//! let mut server = new_server(address)?; // such as "calc", or "unix:/run/calc.sock"
+//! let echo = std::thread::spawn(move || -> Result<()> {
+//!     let mut client = server.accept_client()?;
+//!     let mut info = Vec::new();
+//!     while client.recv_info(&mut info)? {
+//!         client.send_info(&info)?;
+//!     }
+//!     Ok(())
+//! });
+//! let mut server = connect_to(address)?;
+//! server.send_info(b"hello")?;
+//! assert_eq!(server.recv_borrowed()?, Some(&b"hello"[..]));
+//! server.disconnect_from()?;
+//! echo.join().unwrap()?;
+//! # Ok::<(), Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod client_file;
+mod dial;
+mod half;
+mod listen;
+mod peer;
+
+pub use ipc_core::{ClientFile, ConnectOptions, Error, ErrorKind, ServerOptions};
+use ipc_core::{Address, Capabilities, Config, IpcConnection, IpcServer, Place, Result, Transport, Up};
+
+/// AF_UNIX stream sockets.
+#[derive(Debug)]
+pub enum Unix {}
+
+/// A server on AF_UNIX.
+pub type Server = ipc_core::Server<Unix>;
+/// A connection over AF_UNIX.
+pub type Connection = ipc_core::Connection<Unix>;
+
+/// The words as traits, and what they return.
+pub mod prelude {
+    pub use ipc_core::{Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result};
+}
+
+/// Takes the name or path at `at`; see [`IpcServer::new_server`].
+///
+/// # Errors
+/// As there.
+pub fn new_server<A>(at: A) -> Result<Server>
+where
+    A: TryInto<Address>,
+    Error: From<A::Error>,
+{
+    Server::new_server(&at.try_into()?)
+}
+
+/// Connects to the server at `at`; see [`IpcConnection::connect_to`].
+///
+/// # Errors
+/// As there.
+pub fn connect_to<A>(at: A) -> Result<Connection>
+where
+    A: TryInto<Address>,
+    Error: From<A::Error>,
+{
+    Connection::connect_to(&at.try_into()?)
+}
+
+impl Transport for Unix {
+    const SCHEME: &'static str = "unix";
+    const CAPABILITIES: Capabilities = Capabilities { one_process: false, paths: true };
+
+    type Listener = listen::Listener;
+    type Incoming = Up<Self>;
+    type Outgoing = dial::Outgoing;
+    type Tx = half::Tx;
+    type Rx = half::Rx;
+
+    fn listen(place: &Place, config: &Config) -> Result<Self::Listener> {
+        listen::listen(place, config)
+    }
+
+    fn dial(place: &Place, config: &Config) -> Result<Self::Outgoing> {
+        dial::dial(place, config)
+    }
+}

@@ -1,0 +1,187 @@
+//! The server's side of the rendezvous: temporary bind, listen, rename; accept and check.
+
+use std::{
+    io,
+    os::{
+        fd::AsFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileTypeExt, MetadataExt},
+            net::UnixListener,
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use ipc_core::{
+    Arrival, CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Interest, Interests, Place, Refusal, Result,
+    TEMPORARY, Up, Wait, base_name, random_nonce,
+};
+
+use crate::{
+    Unix, client_file,
+    half::link,
+    peer::peer_of,
+};
+
+/// The rendezvous in a server's folder.
+pub(crate) const SOCKET: &str = "sock";
+
+/// Takes clients in.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    rendezvous: Rendezvous,
+    clients: Option<Folder>,
+    config: Config,
+}
+
+/// The name in the file system, and what it was when we made it: it is only removed while it is still that.
+#[derive(Debug)]
+enum Rendezvous {
+    Leased(Folder, (u64, u64)),
+    Path(PathBuf, (u64, u64)),
+}
+
+pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
+    match place {
+        Place::Folder(folder) => listen_in(folder, config),
+        Place::Path(path) => listen_at(path, config),
+        _ => Err(Error::bad_address("expected a name or a path")),
+    }
+}
+
+fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
+    let clients = match config.client_file {
+        ClientFile::Off => None,
+        _ => Some(folder.make(CLIENTS, 0o700)?),
+    };
+    let temporary = format!("{TEMPORARY}{SOCKET}");
+    // Under the lease, a file of this name is a dead server's.
+    let _ = folder.remove(&temporary);
+    let socket = UnixListener::bind(folder.path_to(&temporary))?;
+    config.seams.reach("unix.bound")?;
+    let made = socket.set_nonblocking(true).and_then(|()| folder.look(&temporary)).and_then(|file| {
+        config.seams.reach("unix.listening")?;
+        folder.rename(&temporary, SOCKET).map(|()| file.identity)
+    });
+    let identity = made.inspect_err(|_| {
+        let _ = folder.remove(&temporary);
+    })?;
+    let rendezvous = Rendezvous::Leased(folder.clone(), identity);
+    Ok(Listener { socket, rendezvous, clients, config: config.clone() })
+}
+
+/// A path outside our directory. The lease on it is held already, so no other hobnob server is taking it; but one
+/// that knows nothing of leases may be serving it: that is asked by connecting.
+fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) => must_be_dead(path, &found)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let temporary = temporary_beside(path)?;
+    let socket = UnixListener::bind(&temporary).map_err(|error| too_long(path, error))?;
+    let made = socket.set_nonblocking(true).and_then(|()| {
+        let file = std::fs::symlink_metadata(&temporary)?;
+        std::fs::rename(&temporary, path)?;
+        Ok((file.dev(), file.ino()))
+    });
+    let identity = made.inspect_err(|_| {
+        let _ = std::fs::remove_file(&temporary);
+    })?;
+    let rendezvous = Rendezvous::Path(path.to_owned(), identity);
+    Ok(Listener { socket, rendezvous, clients: None, config: config.clone() })
+}
+
+fn must_be_dead(path: &Path, found: &std::fs::Metadata) -> Result<()> {
+    let uid = nix::unistd::geteuid().as_raw();
+    if !found.file_type().is_socket() || found.uid() != uid {
+        return Err(Error::denied(format!(
+            "{} is there, belongs to uid {} and is {}; expected nothing, or a dead server's socket of uid {uid}",
+            path.display(),
+            found.uid(),
+            if found.file_type().is_socket() { "a socket" } else { "no socket" }
+        )));
+    }
+    let probe = nix::sys::socket::socket(
+        nix::sys::socket::AddressFamily::Unix,
+        nix::sys::socket::SockType::Stream,
+        nix::sys::socket::SockFlag::SOCK_NONBLOCK | nix::sys::socket::SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    let there = nix::sys::socket::UnixAddr::new(path)?;
+    match nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&probe), &there) {
+        Err(nix::errno::Errno::ECONNREFUSED) => Ok(()),
+        // It answered, or has a full backlog, or speaks datagrams: somebody is there.
+        _ => Err(ErrorKind::NameInUse { name: path.display().to_string(), holder: None }.into()),
+    }
+}
+
+fn temporary_beside(path: &Path) -> Result<PathBuf> {
+    let random = u128::from_be_bytes(random_nonce()?);
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    Ok(parent.join(format!("{TEMPORARY}{:08x}", random as u32)))
+}
+
+fn too_long(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => Error::bad_address(format!(
+            "the path {} has {} bytes; expected one that fits, with room for a temporary name, into a socket address (108 bytes on Linux)",
+            path.display(),
+            path.as_os_str().as_bytes().len()
+        )),
+        _ => error.into(),
+    }
+}
+
+impl ipc_core::Listener<Unix> for Listener {
+    fn try_accept(&mut self) -> io::Result<Option<Arrival<Unix>>> {
+        let (stream, from) = match self.socket.accept() {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // A peer that is gone again has no credentials on some systems.
+        let Ok(peer) = peer_of(&stream) else { return Ok(Some(Arrival::Rejected(Refusal::Gone, None))) };
+        let file = self.check_file(from.as_pathname(), &peer);
+        let link = link(stream, peer);
+        Ok(Some(match file {
+            Ok(()) => Arrival::Incoming(Up::new(link)),
+            Err(reason) => Arrival::Rejected(reason, Some(link)),
+        }))
+    }
+
+    fn retire(&mut self) {
+        match &self.rendezvous {
+            Rendezvous::Leased(folder, ours) if folder.look(SOCKET).is_ok_and(|file| file.identity == *ours) => {
+                let _ = folder.remove(SOCKET);
+            }
+            Rendezvous::Path(path, ours) => {
+                let still = std::fs::symlink_metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == *ours);
+                if still {
+                    let _ = std::fs::remove_file(path);
+                }
+            }
+            Rendezvous::Leased(..) => {}
+        }
+    }
+}
+
+impl Listener {
+    fn check_file(&self, from: Option<&Path>, peer: &ipc_core::Peer) -> std::result::Result<(), Refusal> {
+        let Some(clients) = &self.clients else { return Ok(()) };
+        match from.map(base_name) {
+            Some(Some(name)) => client_file::check_and_unlink(clients, name, peer, self.config.seams.wall()),
+            Some(None) => Err(Refusal::BadClientFile),
+            None if self.config.client_file == ClientFile::Required => Err(Refusal::BadClientFile),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Wait for Listener {
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        into.add(self.socket.as_fd(), Interest::Readable);
+    }
+}

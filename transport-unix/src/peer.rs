@@ -1,0 +1,21 @@
+//! Who is at the other end of a socket: the credentials that the kernel took when the connection was made.
+
+use std::{io, os::unix::net::UnixStream};
+
+use ipc_core::{Peer, PeerPid, Proof};
+
+/// SO_PEERCRED, unix(7): on the server's side who called connect(2), on the client's who called listen(2).
+/// A process outside our PID namespace has pid 0.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn peer_of(stream: &UnixStream) -> io::Result<Peer> {
+    let said = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)?;
+    let pid = u32::try_from(said.pid()).ok().filter(|pid| *pid != 0).map_or(PeerPid::Unknown, PeerPid::Verified);
+    Ok(Peer::new(Some(said.uid()), Some(said.gid()), pid, Proof::Kernel))
+}
+
+/// getpeereid(3). Not run on any system yet.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn peer_of(stream: &UnixStream) -> io::Result<Peer> {
+    let (uid, gid) = nix::unistd::getpeereid(stream)?;
+    Ok(Peer::new(Some(uid.as_raw()), Some(gid.as_raw()), PeerPid::Unknown, Proof::Kernel))
+}
