@@ -230,7 +230,7 @@ fn places<T: Transport>(at: &Address, config: &Config) -> Result<Vec<Place>> {
             let mut places = Vec::new();
             for found in runtime_dir::find(name, config)? {
                 if found.record.transport == T::SCHEME {
-                    places.push(Place::Folder(found.folder));
+                    places.push(Place::Folder(found.folder, Some(found.record)));
                 } else if found.record.seems_alive() {
                     return Err(wrong_transport(found, T::SCHEME));
                 }

@@ -152,7 +152,9 @@ pub struct Holder {
 }
 
 impl Holder {
-    pub(crate) fn new(pid: u32, uid: u32, since: SystemTime, transport: String) -> Self {
+    /// The holder with these particulars.
+    #[must_use]
+    pub fn new(pid: u32, uid: u32, since: SystemTime, transport: String) -> Self {
         Self { pid, uid, since, transport }
     }
 }

@@ -290,7 +290,7 @@ fn take_place<T: Transport>(at: &Address, config: &mut crate::Config) -> Result<
         Target::Name(name) if T::CAPABILITIES.one_process => Ok((None, Place::Process(name.clone()))),
         Target::Name(name) => {
             let lease = Lease::take(&runtime_dir::ours(config)?, name.as_str(), name.as_str(), &config.seams)?;
-            let place = Place::Folder(lease.folder().clone());
+            let place = Place::Folder(lease.folder().clone(), None);
             Ok((Some(lease), place))
         }
         Target::Path(path) if T::CAPABILITIES.paths => {

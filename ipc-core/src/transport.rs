@@ -18,7 +18,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{Config, Folder, Name, Peer, Refusal, Result};
+use crate::{Config, Folder, Name, Peer, Record, Refusal, Result};
 
 /// A way to carry bytes between two ends, chosen by a scheme.
 pub trait Transport: fmt::Debug + Sized + Send + 'static {
@@ -64,8 +64,9 @@ pub struct Capabilities {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Place {
-    /// A server's own folder in the runtime directory. A server holds its lease meanwhile.
-    Folder(Folder),
+    /// A server's own folder in the runtime directory, and for a client the record that lies there. A server
+    /// holds the lease meanwhile.
+    Folder(Folder, Option<Record>),
     /// A path outside of hobnob's directory.
     Path(PathBuf),
     /// A name inside this process.

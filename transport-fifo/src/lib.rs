@@ -1,0 +1,100 @@
+//! hobnob over pairs of FIFOs (fifo(7)).
+//!
+//! A name's rendezvous is the FIFO `fifo` in the server's folder. A client makes a pair of FIFOs named after its
+//! pid in `clients/`, opens its ends without waiting, and writes one [record](record) to the rendezvous. The
+//! server opens the other ends, takes the names away, and from then on the pair is a connection nobody else can
+//! reach. Who is at the other end is the owner of the pair, proven by what came back through it.
+//!
+//! ```
+//! use ipc_core::ServerOptions;
+//! use transport_fifo::{Connection, Server, prelude::*};
+//! # let place = std::env::temp_dir().join(format!("hobnob-doc-fifo-{}", std::process::id()));
+//! # let (server_options, client_options) = (ServerOptions::new().directory(&place), ipc_core::ConnectOptions::new().directory(&place));
+//!
+//! let mut server = Server::new_server_with(&"calc".parse()?, &server_options)?; // or new_server("calc")
+//! let echo = std::thread::spawn(move || -> Result<()> {
+//!     let mut client = server.accept_client()?;
+//!     let mut info = Vec::new();
+//!     while client.recv_info(&mut info)? {
+//!         client.send_info(&info)?;
+//!     }
+//!     Ok(())
+//! });
+//! let mut server = Connection::connect_with(&"calc".parse()?, &client_options)?; // or connect_to("calc")
+//! server.send_info(b"hello")?;
+//! assert_eq!(server.recv_borrowed()?, Some(&b"hello"[..]));
+//! server.disconnect_from()?;
+//! echo.join().unwrap()?;
+//! # std::fs::remove_dir(&place).unwrap();
+//! # Ok::<(), Error>(())
+//! ```
+#![deny(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod dial;
+mod half;
+mod listen;
+mod pinned;
+pub mod record;
+#[allow(unsafe_code, reason = "the one address of unsafe code in this crate")]
+mod sys;
+
+use ipc_core::{Address, Capabilities, Config, IpcConnection, IpcServer, Place, Result, Transport, Up};
+pub use ipc_core::{ConnectOptions, Error, ErrorKind, ServerOptions};
+
+/// Pairs of FIFOs.
+#[derive(Debug)]
+pub enum Fifo {}
+
+/// A server on FIFOs.
+pub type Server = ipc_core::Server<Fifo>;
+/// A connection over a pair of FIFOs.
+pub type Connection = ipc_core::Connection<Fifo>;
+
+/// The words as traits, and what they return.
+pub mod prelude {
+    pub use ipc_core::{Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result};
+}
+
+/// Takes the name at `at`; see [`IpcServer::new_server`].
+///
+/// # Errors
+/// As there.
+pub fn new_server<A>(at: A) -> Result<Server>
+where
+    A: TryInto<Address>,
+    Error: From<A::Error>,
+{
+    Server::new_server(&at.try_into()?)
+}
+
+/// Connects to the server at `at`; see [`IpcConnection::connect_to`].
+///
+/// # Errors
+/// As there.
+pub fn connect_to<A>(at: A) -> Result<Connection>
+where
+    A: TryInto<Address>,
+    Error: From<A::Error>,
+{
+    Connection::connect_to(&at.try_into()?)
+}
+
+impl Transport for Fifo {
+    const SCHEME: &'static str = "fifo";
+    const CAPABILITIES: Capabilities = Capabilities { one_process: false, paths: false };
+
+    type Listener = listen::Listener;
+    type Incoming = Up<Self>;
+    type Outgoing = dial::Outgoing;
+    type Tx = half::Tx;
+    type Rx = half::Rx;
+
+    fn listen(place: &Place, config: &Config) -> Result<Self::Listener> {
+        listen::listen(place, config)
+    }
+
+    fn dial(place: &Place, config: &Config) -> Result<Self::Outgoing> {
+        dial::dial(place, config)
+    }
+}

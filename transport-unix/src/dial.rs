@@ -43,7 +43,7 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     let (there, folder, file) = match place {
-        Place::Folder(folder) => (folder.path_to(SOCKET), Some(folder.clone()), bind_file(&socket, folder, config)?),
+        Place::Folder(folder, _) => (folder.path_to(SOCKET), Some(folder.clone()), bind_file(&socket, folder, config)?),
         Place::Path(path) => (path.clone(), None, None),
         _ => return Err(Error::bad_address("expected a name or a path")),
     };

@@ -45,7 +45,7 @@ enum Rendezvous {
 
 pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
     match place {
-        Place::Folder(folder) => listen_in(folder, config),
+        Place::Folder(folder, _) => listen_in(folder, config),
         Place::Path(path) => listen_at(path, config),
         _ => Err(Error::bad_address("expected a name or a path")),
     }

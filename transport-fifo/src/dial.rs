@@ -1,0 +1,130 @@
+//! The client's side of the rendezvous: make the pair, open its ends in the order that waits for nobody, knock.
+
+use std::{
+    io::{self, IoSlice},
+    os::fd::{AsFd, OwnedFd},
+    time::Instant,
+};
+
+use ipc_core::{
+    Access, CLIENTS, Config, Error, ErrorKind, Folder, Handshake, Interest, Interests, Kind, Link, Peer, PeerPid, Place,
+    Proof, Result, Seams, Wait, look_at, random_nonce,
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::{Fifo, half::link, listen::RENDEZVOUS, record::Knock, sys};
+
+/// A client on its way out. It is kept until the server has said yes.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Kept open: it shows POLLERR when the server is gone.
+    rendezvous: OwnedFd,
+    folder: Folder,
+    knock: Knock,
+    /// What becomes the link once the record has left.
+    ends: Option<(OwnedFd, OwnedFd, Peer)>,
+    /// Our own reader of the FIFO we write to: without one it cannot be opened for writing. It goes with the rest
+    /// of the handshake, so that from then on a server that dies breaks the pipe.
+    _own_reader: OwnedFd,
+    _names: Names,
+    seams: Seams,
+}
+
+/// Unlinks the pair's names when the handshake is over, if the server has not.
+#[derive(Debug)]
+struct Names {
+    clients: Folder,
+    names: [String; 2],
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        for name in &self.names {
+            // Normally the server has taken it.
+            let _ = self.clients.remove(name);
+        }
+    }
+}
+
+pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
+    let Place::Folder(folder, record) = place else { return Err(Error::bad_address("expected a name")) };
+    let rendezvous = folder.open_file(RENDEZVOUS, Access::Write).map_err(|error| absent(folder, error))?;
+    let found = look_at(rendezvous.as_fd())?;
+    if found.kind != Kind::Fifo {
+        return Err(Error::denied(format!("{} is no FIFO", folder.path().join(RENDEZVOUS).display())));
+    }
+    let pid = record.as_ref().map_or(PeerPid::Unknown, |record| PeerPid::Claimed(record.pid));
+    let peer = Peer::new(Some(found.uid), None, pid, Proof::FileOwner);
+    let clients = folder.enter(CLIENTS).map_err(|error| absent(folder, error))?;
+    let knock = Knock { pid: std::process::id(), id: random_nonce()?, nonce: random_nonce()? };
+    let names = Names { clients, names: knock.names() };
+    config.seams.reach("fifo.client_make")?;
+    let (rx, own_reader, tx) = open_pair(&names).map_err(|error| absent(folder, error))?;
+    Ok(Outgoing {
+        rendezvous,
+        folder: folder.clone(),
+        knock,
+        ends: Some((tx, rx, peer)),
+        _own_reader: own_reader,
+        _names: names,
+        seams: config.seams.clone(),
+    })
+}
+
+/// The order that waits for nobody: both for reading first, which never waits nor fails without a writer; then
+/// ours for writing, which needs a reader.
+fn open_pair(names: &Names) -> io::Result<(OwnedFd, OwnedFd, OwnedFd)> {
+    let [c2s, s2c] = &names.names;
+    let clients = &names.clients;
+    clients.make_fifo(c2s, 0o600)?;
+    clients.make_fifo(s2c, 0o600)?;
+    let rx = clients.open_file(s2c, Access::Read)?;
+    let own_reader = clients.open_file(c2s, Access::Read)?;
+    let tx = clients.open_file(c2s, Access::Write)?;
+    Ok((rx, own_reader, tx))
+}
+
+/// ENXIO: nobody reads the rendezvous. ENOENT: it is not there, or was swept away while a server takes over.
+fn absent(folder: &Folder, error: io::Error) -> Error {
+    match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+        Some(nix::errno::Errno::ENXIO | nix::errno::Errno::ENOENT) => nobody(folder),
+        _ => error.into(),
+    }
+}
+
+fn nobody(folder: &Folder) -> Error {
+    ErrorKind::NoSuchServer { searched: vec![folder.path().to_owned()] }.into()
+}
+
+impl Handshake<Fifo> for Outgoing {
+    fn step(&mut self, _: Instant) -> Result<Option<Link<Fifo>>> {
+        if self.ends.is_none() {
+            return self.check_server().map(|()| None);
+        }
+        // All or nothing: a write of up to PIPE_BUF bytes is atomic.
+        match sys::write_vectored(self.rendezvous.as_fd(), &[IoSlice::new(&self.knock.encode())]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(nobody(&self.folder)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        self.seams.reach("fifo.knocked")?;
+        Ok(self.ends.take().map(|(tx, rx, peer)| link(tx, rx, false, peer, self.knock.nonce)))
+    }
+}
+
+impl Outgoing {
+    fn check_server(&self) -> Result<()> {
+        let mut fds = [PollFd::new(self.rendezvous.as_fd(), PollFlags::empty())];
+        poll(&mut fds, PollTimeout::ZERO)?;
+        let gone = fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR));
+        if gone { Err(ErrorKind::PeerGone.into()) } else { Ok(()) }
+    }
+}
+
+impl Wait for Outgoing {
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        let interest = if self.ends.is_some() { Interest::Writable } else { Interest::Hangup };
+        into.add(self.rendezvous.as_fd(), interest);
+    }
+}

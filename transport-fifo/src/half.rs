@@ -1,0 +1,128 @@
+//! The two halves: an end of a FIFO each.
+//!
+//! O_NONBLOCK belongs to the open description, so a half that is allowed to sleep in its system call opens the FIFO
+//! a second time, without it: one system call for a message instead of three.
+
+use std::{
+    io::{self, IoSlice},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use ipc_core::{Access, Got, Interest, Interests, Link, Nonce, Peer, Wait};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::read,
+};
+
+use crate::{Fifo, pinned::reopen, sys};
+
+/// The half that sends.
+#[derive(Debug)]
+pub struct Tx(End);
+
+/// The half that receives.
+#[derive(Debug)]
+pub struct Rx {
+    end: End,
+    /// Whether a writer is known to have come. Before one, a read gives 0 just as at the end.
+    seen: bool,
+}
+
+/// One end of a FIFO.
+#[derive(Debug)]
+struct End {
+    fd: OwnedFd,
+    sleeping: Sleeping,
+}
+
+/// The description without O_NONBLOCK.
+#[derive(Debug)]
+enum Sleeping {
+    NotOpened,
+    Open(OwnedFd),
+    Unavailable,
+}
+
+/// Both halves; `seen` says whether the other side has opened its ends already.
+pub(crate) fn link(tx: OwnedFd, rx: OwnedFd, seen: bool, peer: Peer, nonce: Nonce) -> Link<Fifo> {
+    Link { tx: Tx(End::new(tx)), rx: Rx { end: End::new(rx), seen }, peer, nonce: Some(nonce) }
+}
+
+impl End {
+    fn new(fd: OwnedFd) -> Self {
+        Self { fd, sleeping: Sleeping::NotOpened }
+    }
+
+    /// The description to use: the sleeping one if that is allowed and can be had.
+    fn description(&mut self, may_block: bool, access: Access) -> BorrowedFd<'_> {
+        if may_block && matches!(self.sleeping, Sleeping::NotOpened) {
+            self.sleeping = open_sleeping(&self.fd, access).map_or(Sleeping::Unavailable, Sleeping::Open);
+        }
+        match &self.sleeping {
+            Sleeping::Open(fd) if may_block => fd.as_fd(),
+            _ => self.fd.as_fd(),
+        }
+    }
+}
+
+fn open_sleeping(fd: &OwnedFd, access: Access) -> io::Result<OwnedFd> {
+    let other = reopen(fd, access)?;
+    fcntl(&other, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(other)
+}
+
+impl ipc_core::Tx for Tx {
+    fn try_send(&mut self, bufs: &[IoSlice<'_>], may_block: bool) -> io::Result<usize> {
+        sys::write_vectored(self.0.description(may_block, Access::Write), bufs)
+    }
+}
+
+impl ipc_core::Rx for Rx {
+    fn try_recv(&mut self, room: &mut [u8], may_block: bool) -> io::Result<Got> {
+        match read(self.end.description(may_block && self.seen, Access::Read), room)? {
+            0 if self.seen || self.writer_left()? => Ok(Got::End),
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            count => {
+                self.seen = true;
+                Ok(Got::Bytes(count))
+            }
+        }
+    }
+}
+
+impl Rx {
+    /// A writer that came and went leaves POLLHUP; one that has not come yet does not.
+    fn writer_left(&mut self) -> io::Result<bool> {
+        let mut fds = [PollFd::new(self.end.fd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO)?;
+        let events = fds[0].revents().unwrap_or(PollFlags::empty());
+        self.seen |= events.contains(PollFlags::POLLHUP);
+        // With bytes beside the hang-up, the next read gives them first.
+        Ok(events.contains(PollFlags::POLLHUP) && !events.contains(PollFlags::POLLIN))
+    }
+}
+
+impl Wait for Tx {
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        into.add(self.0.fd.as_fd(), Interest::Writable);
+    }
+}
+
+impl Wait for Rx {
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        into.add(self.end.fd.as_fd(), Interest::Readable);
+    }
+}
+
+impl AsFd for Tx {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+}
+
+impl AsFd for Rx {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.end.fd.as_fd()
+    }
+}

@@ -1,0 +1,147 @@
+//! The server's side of the rendezvous: find records, pick the pair up, take its names away.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use ipc_core::{
+    Access, Arrival, CLIENTS, Config, Entry, Error, Folder, Interest, Interests, Kind, Link, Peer, PeerPid, Place, Proof,
+    Refusal, Result, TEMPORARY, Up, Wait,
+};
+use nix::{errno::Errno, unistd::read};
+
+use crate::{
+    Fifo,
+    half::link,
+    pinned::Pinned,
+    record::{Finder, Found, Knock},
+};
+
+/// The rendezvous in a server's folder.
+pub(crate) const RENDEZVOUS: &str = "fifo";
+
+/// Takes clients in.
+#[derive(Debug)]
+pub struct Listener {
+    folder: Folder,
+    clients: Folder,
+    reader: OwnedFd,
+    /// Ours, so that the last client's leaving is not an end of file.
+    _writer: OwnedFd,
+    identity: (u64, u64),
+    finder: Finder,
+}
+
+pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
+    let Place::Folder(folder, _) = place else { return Err(Error::bad_address("expected a name")) };
+    let clients = folder.make(CLIENTS, 0o700)?;
+    let temporary = format!("{TEMPORARY}{RENDEZVOUS}");
+    // Under the lease, a file of this name is a dead server's.
+    let _ = folder.remove(&temporary);
+    folder.make_fifo(&temporary, 0o600)?;
+    let opened = open_both(folder, &temporary).and_then(|opened| {
+        config.seams.reach("fifo.opened")?;
+        folder.rename(&temporary, RENDEZVOUS).map(|()| opened)
+    });
+    let (reader, writer, identity) = opened.inspect_err(|_| {
+        let _ = folder.remove(&temporary);
+    })?;
+    Ok(Listener { folder: folder.clone(), clients, reader, _writer: writer, identity, finder: Finder::default() })
+}
+
+fn open_both(folder: &Folder, name: &str) -> io::Result<(OwnedFd, OwnedFd, (u64, u64))> {
+    let reader = folder.open_file(name, Access::Read)?;
+    let writer = folder.open_file(name, Access::Write)?;
+    let identity = ipc_core::look_at(reader.as_fd())?.identity;
+    Ok((reader, writer, identity))
+}
+
+/// How much of the rendezvous is read at once, and how often in one try: a flood of garbage must not hold the
+/// server.
+const READ: usize = 4096;
+const READS: usize = 16;
+
+impl ipc_core::Listener<Fifo> for Listener {
+    fn try_accept(&mut self) -> io::Result<Option<Arrival<Fifo>>> {
+        for _ in 0..READS {
+            match self.finder.next_found() {
+                Some(Found::Knock(knock)) => return self.pick_up(&knock).map(Some),
+                Some(Found::Garbage(_)) => return Ok(Some(Arrival::Rejected(Refusal::Malformed, None))),
+                None => {}
+            }
+            let mut room = [0; READ];
+            match read(&self.reader, &mut room) {
+                Ok(count) => self.finder.feed(&room[..count]),
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    fn retire(&mut self) {
+        if self.folder.look(RENDEZVOUS).is_ok_and(|file| file.identity == self.identity) {
+            let _ = self.folder.remove(RENDEZVOUS);
+        }
+    }
+}
+
+impl Listener {
+    fn pick_up(&self, knock: &Knock) -> io::Result<Arrival<Fifo>> {
+        Ok(match self.open_pair(knock) {
+            Ok(link) => Arrival::Incoming(Up::new(link)),
+            Err(NotPicked::Client(reason)) => Arrival::Rejected(reason, None),
+            Err(NotPicked::Server(error)) => return Err(error),
+        })
+    }
+
+    fn open_pair(&self, knock: &Knock) -> std::result::Result<Link<Fifo>, NotPicked> {
+        let names = knock.names();
+        let pin = |name: &String| Pinned::new(&self.clients, name);
+        let (c2s, s2c) = (pin(&names[0])?, pin(&names[1])?);
+        let (one, other) = (c2s.look()?, s2c.look()?);
+        if !(is_private_fifo(&one) && is_private_fifo(&other) && one.uid == other.uid) {
+            return Err(NotPicked::Client(Refusal::BadRendezvous));
+        }
+        self.clients.remove(&names[0])?;
+        self.clients.remove(&names[1])?;
+        // With no name left, nobody can name this pair to us a second time: no hard link was kept.
+        if c2s.look()?.links + s2c.look()?.links > 0 {
+            return Err(NotPicked::Client(Refusal::BadRendezvous));
+        }
+        // The end to read from first: opening the other then proves that the client lives, for it fails without
+        // the client's reader (ENXIO).
+        let rx = c2s.open(Access::Read)?;
+        let tx = s2c.open(Access::Write)?;
+        let peer = Peer::new(Some(one.uid), None, PeerPid::Claimed(knock.pid), Proof::FileOwner);
+        Ok(link(tx, rx, true, peer, knock.nonce))
+    }
+}
+
+/// Why a pair was not picked up: the client's fault, or the server's lack of descriptors.
+enum NotPicked {
+    Client(Refusal),
+    Server(io::Error),
+}
+
+impl From<io::Error> for NotPicked {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => Self::Server(error),
+            Some(Errno::ENXIO | Errno::ENOENT) => Self::Client(Refusal::Gone),
+            _ => Self::Client(Refusal::BadRendezvous),
+        }
+    }
+}
+
+fn is_private_fifo(file: &Entry) -> bool {
+    file.kind == Kind::Fifo && file.links == 1 && file.mode & 0o006 == 0
+}
+
+impl Wait for Listener {
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        into.add(self.reader.as_fd(), Interest::Readable);
+    }
+}

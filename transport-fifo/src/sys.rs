@@ -1,0 +1,117 @@
+//! The system calls that have no safe wrapper.
+
+use std::{
+    io::{self, IoSlice},
+    os::fd::{AsRawFd, BorrowedFd},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+/// Writes to a pipe without ever raising SIGPIPE: RWF_NOSIGNAL where the kernel knows it (Linux 6.18), else with
+/// SIGPIPE held back in this thread for the length of the call.
+pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    if !NO_FLAG.load(Relaxed) {
+        match pwritev2(fd, bufs) {
+            Err(error) if is_unknown(&error) => NO_FLAG.store(true, Relaxed),
+            written => return written,
+        }
+    }
+    with_sigpipe_held(|| writev(fd, bufs))
+}
+
+/// The kernel does not know the flag.
+static NO_FLAG: AtomicBool = AtomicBool::new(false);
+
+#[cfg(target_os = "linux")]
+const RWF_NOSIGNAL: libc::c_int = 0x100;
+
+#[cfg(target_os = "linux")]
+fn is_unknown(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS))
+}
+
+#[cfg(target_os = "linux")]
+fn pwritev2(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    // SAFETY: `IoSlice` is guaranteed to have the layout of `iovec` on Unix, `bufs` outlives the call, and the
+    // kernel only reads through it. The descriptor is borrowed, so it is open. Offset -1 is the current position.
+    let written = unsafe { libc::pwritev2(fd.as_raw_fd(), bufs.as_ptr().cast(), count(bufs), -1, RWF_NOSIGNAL) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
+fn writev(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    // SAFETY: as for pwritev2 above.
+    let written = unsafe { libc::writev(fd.as_raw_fd(), bufs.as_ptr().cast(), count(bufs)) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
+fn count(bufs: &[IoSlice<'_>]) -> libc::c_int {
+    // Two in practice; POSIX allows sixteen at least.
+    bufs.len().min(16) as libc::c_int
+}
+
+/// A SIGPIPE that `call` raises is sent to this thread; it is taken before the old mask returns. One that was
+/// pending before is left for whoever waits for it.
+fn with_sigpipe_held(call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+    // SAFETY: all-zero bytes are a valid `sigset_t`, and each set is initialised by the calls below before it is
+    // used for anything else. Every pointer is to a live local.
+    unsafe {
+        let mut sigpipe: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        let mut pending: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut sigpipe);
+        libc::sigaddset(&raw mut sigpipe, libc::SIGPIPE);
+        libc::sigpending(&raw mut pending);
+        let was_pending = libc::sigismember(&raw const pending, libc::SIGPIPE) == 1;
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, &raw mut before);
+        let result = call();
+        let broken = matches!(&result, Err(error) if error.raw_os_error() == Some(libc::EPIPE));
+        if broken && !was_pending {
+            take_pending(&sigpipe);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+        result
+    }
+}
+
+#[cfg(not(any(target_os = "macos", target_os = "ios")))]
+fn take_pending(sigpipe: &libc::sigset_t) {
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: both pointers are to live values, and a null siginfo is allowed.
+    unsafe { libc::sigtimedwait(sigpipe, std::ptr::null_mut(), &raw const at_once) };
+}
+
+/// No sigtimedwait there; the signal is known to be pending, so sigwait does not wait. Not run on any system yet.
+#[cfg(any(target_os = "macos", target_os = "ios"))]
+fn take_pending(sigpipe: &libc::sigset_t) {
+    let mut taken = 0;
+    // SAFETY: both pointers are to live values.
+    unsafe { libc::sigwait(sigpipe, &raw mut taken) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// Rust ignores SIGPIPE at start-up, which would hide a signal; here it is given back its deadly default in
+    /// a child, which must live on through both ways of writing.
+    #[test]
+    fn a_write_to_nobody_is_an_error_and_not_a_signal() {
+        if std::env::var_os("HOBNOB_SIGPIPE_CHILD").is_none() {
+            let exe = std::env::current_exe().unwrap();
+            let name = "sys::tests::a_write_to_nobody_is_an_error_and_not_a_signal";
+            let child = std::process::Command::new(exe).args([name, "--exact"]).env("HOBNOB_SIGPIPE_CHILD", "1").status();
+            assert!(child.unwrap().success());
+            return;
+        }
+        // SAFETY: the default action is not a function of ours.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let bufs = [IoSlice::new(b"x")];
+        let held = with_sigpipe_held(|| writev(writer.as_fd(), &bufs));
+        assert_eq!(held.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(write_vectored(writer.as_fd(), &bufs).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}
