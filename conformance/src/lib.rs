@@ -1,0 +1,111 @@
+//! One suite of promises for every transport. A transport's `tests/conformance.rs` is one row:
+//!
+//! ```ignore
+//! conformance::conformance!(transport_unix::Unix);
+//! ```
+//!
+//! Each promise is a test with a sentence for a name and a watchdog. What a transport cannot keep it declares in
+//! [`ipc_core::Capabilities`]; a promise that has no meaning there says so when it runs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
+
+mod child;
+mod handshake;
+mod identity;
+mod lifecycle;
+mod messages;
+mod names;
+mod raw;
+mod stage;
+mod threads;
+mod waiting;
+mod watchdog;
+
+pub use child::play_role;
+pub use handshake::*;
+pub use identity::*;
+pub use lifecycle::*;
+pub use messages::*;
+pub use names::*;
+pub use raw::Raw;
+pub use stage::{Stage, kind_of};
+pub use threads::*;
+pub use waiting::*;
+pub use watchdog::watched;
+
+/// A `#[test]` for every promise, over this transport.
+#[macro_export]
+macro_rules! conformance {
+    ($transport:ty) => {
+        $crate::promises! { $transport:
+            carries_messages_whole_and_in_order
+            empty_message_is_a_message
+            carries_every_size_from_0_to_16_mib
+            too_large_is_refused_before_allocation
+            the_receivers_limit_is_announced_and_inclusive
+            refused_send_takes_nothing
+            a_timed_out_tail_still_arrives_while_we_only_receive
+            cancelled_receive_loses_nothing
+            silence_would_block
+            deadline_is_kept_and_not_early
+            connect_deadline_covers_a_silent_server
+            a_deadline_holds_against_a_peer_that_dribbles
+            a_stop_handle_ends_every_wait
+            signals_do_not_break_waits
+            readiness_shows_on_the_descriptor
+            disconnect_is_seen_after_the_last_message
+            disconnect_twice_is_fine
+            what_could_not_leave_is_reported_and_leaves_later
+            death_without_goodbye_is_peer_gone
+            half_a_message_then_death_is_truncated
+            a_frame_out_of_place_ends_its_own_connection_only
+            drop_never_blocks_or_panics
+            a_panic_says_no_goodbye
+            descriptors_do_not_leak_over_exec_or_close
+            second_live_server_is_refused_and_told_who
+            stale_name_is_taken_over
+            destroy_frees_the_name
+            a_live_name_is_never_stolen
+            connect_with_no_server_is_refused_at_once
+            waiting_for_a_server_finds_it_when_it_comes
+            wrong_transport_is_named_not_hung
+            an_address_for_another_transport_is_bad
+            a_server_that_dies_in_the_handshake_is_noticed
+            silent_clients_do_not_stall_accept
+            the_oldest_silent_client_makes_room
+            a_silent_client_is_dropped_when_its_time_is_over
+            a_bad_hello_is_counted_and_harms_nobody
+            a_hello_from_the_future_is_told_both_versions
+            differing_schemas_are_told_apart
+            a_full_server_says_busy_and_has_room_again
+            a_stopping_server_tells_those_in_the_handshake
+            peer_is_us
+            the_policy_sees_the_peer_and_decides
+            another_uid_is_refused_by_default
+            halves_work_from_two_threads
+            both_sides_can_flood_at_once_with_halves
+            dropping_a_half_closes_its_direction_only
+            one_slow_client_does_not_stall_another
+            many_clients_each_get_their_own_answers
+            works_behind_dyn
+            serve_drains_and_says_goodbye
+            a_panicking_handler_ends_its_own_connection_only
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! promises {
+    ($transport:ty: $($promise:ident)*) => {
+        $(
+            #[test]
+            fn $promise() {
+                $crate::watched(stringify!($promise), || {
+                    if !$crate::play_role::<$transport>() {
+                        $crate::$promise::<$transport>();
+                    }
+                });
+            }
+        )*
+    };
+}

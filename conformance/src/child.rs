@@ -1,0 +1,106 @@
+//! Tests that need another process start themselves again, in a role.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use ipc_core::{Address, IpcServer, Server, ServerOptions, Transport};
+
+use crate::stage::{Stage, echo};
+
+const ROLE: &str = "HOBNOB_TEST_ROLE";
+const NAMES: &str = "HOBNOB_TEST_NAMES";
+const ADDRESS: &str = "HOBNOB_TEST_ADDRESS";
+
+/// Another process that plays a role until it is told or killed.
+pub struct Actor {
+    child: Child,
+    /// Kept open: what it prints later must go somewhere.
+    _output: BufReader<ChildStdout>,
+}
+
+impl Actor {
+    /// Starts this test again in `role`, and waits for its word that it has begun.
+    pub fn start<T: Transport>(role: &str, stage: &Stage<T>, uid: Option<u32>) -> Self {
+        let mut command = match uid {
+            None => Command::new(env::current_exe().unwrap()),
+            Some(uid) => {
+                let mut command = Command::new(readable_copy(stage.dir.path()));
+                command.uid(uid).gid(uid).current_dir("/");
+                command
+            }
+        };
+        command.args([crate::watchdog::current(), "--exact", "--nocapture", "--test-threads=1"]);
+        command.env(ROLE, role).env(NAMES, stage.names()).env(ADDRESS, stage.address.to_string());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let said = output.by_ref().lines().map_while(Result::ok).find(|line| line.contains("begun"));
+        assert!(said.is_some(), "the other process did not begin");
+        Self { child, _output: output }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it ended well, by itself.
+    pub fn ended_well(&mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// This test's binary where every user can reach it.
+fn readable_copy(dir: &Path) -> std::path::PathBuf {
+    let copy = dir.join("test");
+    fs::copy(env::current_exe().unwrap(), &copy).unwrap();
+    for (path, mode) in [(dir, 0o755), (copy.as_path(), 0o755)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    copy
+}
+
+/// Whether this process is there for a role, which then has been played.
+#[must_use]
+pub fn play_role<T: Transport>() -> bool {
+    let Ok(role) = env::var(ROLE) else { return false };
+    let address: Address = env::var(ADDRESS).unwrap().parse().unwrap();
+    let options = ServerOptions::new().directory(env::var(NAMES).unwrap());
+    match role.as_str() {
+        "echo" => serve::<T>(&address, &options),
+        "mute" => mute::<T>(&address, &options),
+        "count descriptors" => crate::lifecycle::count_descriptors::<T>(),
+        other => panic!("no such role: {other}"),
+    }
+    true
+}
+
+fn serve<T: Transport>(address: &Address, options: &ServerOptions) {
+    let mut server = Server::<T>::new_server_with(address, options).unwrap();
+    println!("begun");
+    loop {
+        let _ = echo(&mut server.accept_client().unwrap());
+    }
+}
+
+/// Has the name, and never looks at its clients.
+fn mute<T: Transport>(address: &Address, options: &ServerOptions) {
+    let _server = Server::<T>::new_server_with(address, options).unwrap();
+    println!("begun");
+    let _ = std::io::stdin().read(&mut [0]);
+}

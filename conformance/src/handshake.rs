@@ -1,0 +1,163 @@
+//! The handshake: whatever a client does in it, the server goes on, and both sides know why it failed.
+
+use std::{thread, time::Duration};
+
+use ipc_core::{
+    Connection, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, ServerStats, Transport,
+    frame::{FrameKind, frame},
+    hello::Hello,
+};
+
+use crate::{Raw, Stage, kind_of};
+
+pub fn silent_clients_do_not_stall_accept<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let place = stage.place();
+    let silent: Vec<_> = (0..100).map(|_| Raw::<T>::knock(&place)).collect();
+    for _ in 0..3 {
+        let (mut client, mut served) = stage.pair(&mut server);
+        client.send_info(b"honest").unwrap();
+        assert_eq!(served.recv_borrowed().unwrap(), Some(&b"honest"[..]));
+    }
+    drop(silent);
+}
+
+/// At the cap it is not the newest that is turned away, and not one that has begun to speak.
+pub fn the_oldest_silent_client_makes_room<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server_with(|options| options.max_half_open(3));
+    let place = stage.place();
+    let mut speaking = Raw::<T>::knock(&place);
+    speaking.write(&speaking.hello(Raw::<T>::terms()));
+    let silent: Vec<_> = (0..5).map(|_| Raw::<T>::knock(&place)).collect();
+    while server.stats().arrived < 6 {
+        assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock));
+    }
+    assert_eq!(server.stats().refused(Refusal::Evicted), 3);
+    let verdict = speaking.verdict().expect("the one that spoke was kept");
+    speaking.write(&frame(FrameKind::Ready, &verdict.nonce));
+    server.accept_client_by(Deadline::Forever).unwrap();
+    drop(silent);
+}
+
+pub fn a_silent_client_is_dropped_when_its_time_is_over<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server_with(|options| options.hello_within(Duration::from_millis(30)));
+    let place = stage.place();
+    let mut silent = Raw::<T>::knock(&place);
+    let over = stage.refused(&mut server, || silent.verdict());
+    assert!(over.is_none(), "the silent one is hung up on");
+    assert_eq!(server.stats().refused(Refusal::Silent), 1);
+}
+
+/// Garbage, half a hello and then death, a wrong nonce, a ready out of nowhere, a giant: counted, and no more.
+pub fn a_bad_hello_is_counted_and_harms_nobody<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let place = stage.place();
+    let (mut client, mut served) = stage.pair(&mut server);
+    let good = |raw: &Raw<T>| raw.hello(Raw::<T>::terms());
+    type Bad<'a, T> = &'a dyn Fn(&mut Raw<T>) -> Vec<u8>;
+    let bad: [(&str, Bad<'_, T>, Refusal); 7] = [
+        ("garbage", &|_| vec![0xff; 300], Refusal::Malformed),
+        ("a giant", &|_| vec![0xff, 0xff, 0xff, 0x7f, 7, 0, 0, 0], Refusal::Malformed),
+        ("data first", &|_| frame(FrameKind::Data, b"GET / HTTP/1.0\r\n"), Refusal::Malformed),
+        ("no magic", &|_| frame(FrameKind::Hello, &[0; 100]), Refusal::Malformed),
+        ("ready first", &|_| frame(FrameKind::Ready, &[0; 16]), Refusal::Malformed),
+        ("nothing", &|_| Vec::new(), Refusal::Gone),
+        ("half a hello", &|raw| good(raw)[..20].to_vec(), Refusal::Gone),
+    ];
+    for (what, bytes, reason) in bad {
+        let (before, arrived) = (server.stats().refused(reason), server.stats().arrived);
+        let mut raw = Raw::<T>::knock(&place);
+        let bytes = bytes(&mut raw);
+        raw.write(&bytes);
+        accept_until(&mut server, |stats| stats.arrived > arrived, what);
+        drop(raw);
+        accept_until(&mut server, |stats| stats.refused(reason) > before, what);
+    }
+    // The right hello, and then another server's nonce.
+    let mut raw = Raw::<T>::knock(&place);
+    raw.write(&good(&raw));
+    raw.write(&frame(FrameKind::Ready, &[9; 16]));
+    let before = server.stats().refused(Refusal::Malformed);
+    accept_until(&mut server, |stats| stats.refused(Refusal::Malformed) > before, "a wrong nonce");
+    if raw.link.nonce.is_some() {
+        let mut raw = Raw::<T>::knock(&place);
+        raw.write(&frame(FrameKind::Hello, &Hello { terms: Raw::<T>::terms(), nonce: [1; 16] }.encode()));
+        let before = server.stats().refused(Refusal::Malformed);
+        accept_until(&mut server, |stats| stats.refused(Refusal::Malformed) > before, "a hello for another knock");
+    }
+    client.send_info(b"unharmed").unwrap();
+    assert_eq!(served.recv_borrowed().unwrap(), Some(&b"unharmed"[..]));
+    let _ = stage.pair(&mut server);
+}
+
+fn accept_until<T: Transport>(server: &mut ipc_core::Server<T>, enough: impl Fn(ServerStats) -> bool, what: &str) {
+    while !enough(server.stats()) {
+        let accepted = server.accept_client_by(Deadline::Within(Duration::from_millis(5)));
+        assert_eq!(kind_of(&accepted), Some(&ErrorKind::TimedOut), "{what} was let in");
+    }
+}
+
+pub fn a_hello_from_the_future_is_told_both_versions<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let place = stage.place();
+    let mut future = Raw::<T>::terms();
+    future.version = 7;
+    let verdict = stage.refused(&mut server, || Raw::<T>::knock(&place).greet(future.clone()));
+    assert_eq!(verdict.error(&future), Some(ErrorKind::WrongVersion { server: 1, client: 7 }));
+    assert_eq!(server.stats().refused(Refusal::WrongVersion), 1);
+}
+
+pub fn differing_schemas_are_told_apart<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server_with(|options| options.schema(0xabc));
+    let options = stage.client_options();
+    let other = options.clone().schema(0xdef);
+    let refused = stage.refused(&mut server, || Connection::<T>::connect_with(&stage.address, &other));
+    assert_eq!(kind_of(&refused), Some(&ErrorKind::SchemaMismatch { server: 0xabc, client: 0xdef }));
+    drop(server);
+    let mut server = stage.server_with(|options| options.schema(0xabc));
+    let _ = stage.pair_with(&mut server, |options| options.schema(0xabc));
+    let _ = stage.pair(&mut server);
+}
+
+pub fn a_full_server_says_busy_and_has_room_again<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server_with(|options| options.max_clients(2));
+    let first = stage.pair(&mut server);
+    let second = stage.pair(&mut server);
+    let place = stage.place();
+    let mut raw = Raw::<T>::knock(&place);
+    raw.write(&raw.hello(Raw::<T>::terms()));
+    accept_until(&mut server, |stats| stats.refused(Refusal::Busy) == 1, "a third");
+    assert_eq!(raw.verdict().unwrap().error(&Raw::<T>::terms()), Some(ErrorKind::Busy));
+    // Half of a connection still is one.
+    let (sender, receiver) = first.1.split();
+    drop(sender);
+    let mut raw = Raw::<T>::knock(&place);
+    raw.write(&raw.hello(Raw::<T>::terms()));
+    accept_until(&mut server, |stats| stats.refused(Refusal::Busy) == 2, "a third");
+    drop(receiver);
+    let _third = stage.pair(&mut server);
+    drop(second);
+}
+
+pub fn a_stopping_server_tells_those_in_the_handshake<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let place = stage.place();
+    let mut half_open = Raw::<T>::knock(&place);
+    accept_until(&mut server, |stats| stats.arrived == 1, "a silent one");
+    let mut waiting = Raw::<T>::knock(&place);
+    thread::scope(|scope| {
+        scope.spawn(|| server.destroy_server().unwrap());
+        for raw in [&mut half_open, &mut waiting] {
+            assert_eq!(raw.verdict().unwrap().refusal, Some(Refusal::Stopping));
+        }
+    });
+    assert_eq!(server.stats().refused(Refusal::Stopping), 2);
+}

@@ -1,0 +1,72 @@
+//! Who is at the other end, and who may be.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use ipc_core::{Connection, ErrorKind, IpcConnection, Peer, PeerPid, Proof, Refusal, Transport};
+use nix::unistd::{Gid, Uid, chown, geteuid};
+
+use crate::{Raw, Stage, child::Actor, kind_of};
+
+pub fn peer_is_us<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (client, served) = stage.pair(&mut stage.server());
+    for peer in [client.peer(), served.peer()] {
+        assert_eq!(peer.uid, Some(geteuid().as_raw()));
+        assert_eq!(peer.pid.number(), Some(std::process::id()));
+        let verified = matches!(peer.pid, PeerPid::Verified(_));
+        assert_eq!(verified, peer.proof != Proof::FileOwner, "a pid is verified only on the kernel's word: {peer}");
+        assert_ne!(peer.proof, Proof::None);
+    }
+}
+
+pub fn the_policy_sees_the_peer_and_decides<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let seen: Arc<Mutex<Vec<Peer>>> = Arc::default();
+    let log = seen.clone();
+    let mut server = stage.server_with(|options| {
+        options.allow(move |peer| {
+            log.lock().unwrap().push(peer.clone());
+            false
+        })
+    });
+    let refused = stage.refused(&mut server, || stage.connect());
+    assert_eq!(kind_of(&refused), Some(&ErrorKind::Refused { reason: Refusal::NotAdmitted }));
+    assert_eq!(seen.lock().unwrap()[0].uid, Some(geteuid().as_raw()));
+    assert_eq!(ipc_core::IpcServer::stats(&server).refused(Refusal::NotAdmitted), 1);
+}
+
+/// A server of another user, and root as its client: each side turns the other down by default.
+pub fn another_uid_is_refused_by_default<T: Transport>() {
+    const OTHER: u32 = 1001;
+    if T::CAPABILITIES.one_process {
+        println!("{}: there is no other user in this process", T::SCHEME);
+        return;
+    }
+    if !geteuid().is_root() {
+        println!("SKIPPED: another_uid_is_refused_by_default needs root to act as two users");
+        return;
+    }
+    let stage = Stage::<T>::new();
+    fs::create_dir(stage.names()).unwrap();
+    fs::set_permissions(stage.names(), fs::Permissions::from_mode(0o700)).unwrap();
+    chown(&stage.names(), Some(Uid::from_raw(OTHER)), Some(Gid::from_raw(OTHER))).unwrap();
+    let _server = Actor::start("echo", &stage, Some(OTHER));
+    assert_eq!(kind_of(&stage.connect()), Some(&ErrorKind::ServerUntrusted { uid: OTHER }));
+    let options = stage.client_options().trust_server(OTHER).deadline(Duration::from_millis(500));
+    let refused = Connection::<T>::connect_with(&stage.address, &options);
+    match kind_of(&refused) {
+        Some(ErrorKind::Refused { reason: Refusal::NotAdmitted }) => {}
+        // A FIFO of root's cannot be opened by the server, not even to say no.
+        Some(ErrorKind::TimedOut) if T::SCHEME == "fifo" => {}
+        other => panic!("{other:?}"),
+    }
+    // It has not ended the server: its own user still gets in.
+    let survives = thread::scope(|scope| scope.spawn(|| Raw::<T>::knock(&stage.place())).join().is_ok());
+    assert!(survives);
+}

@@ -1,0 +1,173 @@
+//! Messages: whole, in order, of every size, or refused whole.
+
+use std::{thread, time::Duration};
+
+use ipc_core::{
+    Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Transport,
+    frame::{FrameKind, header},
+};
+
+use crate::{
+    Raw, Stage, kind_of,
+    stage::{echo, pattern},
+};
+
+pub fn carries_messages_whole_and_in_order<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (mut client, mut served) = stage.pair(&mut stage.server());
+    let message = |i: usize| pattern(i, i * 37 % 3000);
+    thread::scope(|scope| {
+        scope.spawn(|| (0..3000).for_each(|i| client.send_info(&message(i)).unwrap()));
+        let mut info = Vec::new();
+        for i in 0..3000 {
+            assert!(served.recv_info(&mut info).unwrap());
+            assert!(info == message(i), "message {i} is not as it was sent");
+        }
+    });
+    assert_eq!((client.split().0.traffic().messages, served.split().1.traffic().messages), (3000, 3000));
+}
+
+pub fn empty_message_is_a_message<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (mut client, mut served) = stage.pair(&mut stage.server());
+    for info in [&b""[..], b"", b"x", b""] {
+        client.send_info(info).unwrap();
+    }
+    client.disconnect_from().unwrap();
+    let mut got = vec![9];
+    for info in [&b""[..], b"", b"x", b""] {
+        assert!(served.recv_info(&mut got).unwrap());
+        assert_eq!(got, info);
+    }
+    assert!(!served.recv_info(&mut got).unwrap());
+    assert!(!served.recv_info(&mut got).unwrap(), "the goodbye stays");
+}
+
+pub fn carries_every_size_from_0_to_16_mib<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (mut client, mut served) = stage.pair(&mut stage.server());
+    let edges = [8, 64, 1024, 4096, 65_536, 131_072, 212_960, 1 << 20];
+    let around = edges.into_iter().flat_map(|edge| (edge - 9)..=(edge + 1));
+    let sizes: Vec<usize> = (0..8).chain(around).chain([10 << 20, (16 << 20) - 1, 16 << 20]).map(|s: i64| s.max(0) as usize).collect();
+    thread::scope(|scope| {
+        scope.spawn(move || echo(&mut served).unwrap());
+        for size in sizes {
+            let info = pattern(size, size);
+            client.send_info(&info).unwrap();
+            assert!(client.recv_borrowed().unwrap() == Some(&info[..]), "{size} bytes came back otherwise");
+        }
+        client.disconnect_from().unwrap();
+    });
+}
+
+pub fn too_large_is_refused_before_allocation<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let place = stage.place();
+    let (mut raw, mut served) = thread::scope(|scope| {
+        let raw = scope.spawn(|| {
+            let mut raw = Raw::<T>::knock(&place);
+            raw.shake();
+            raw
+        });
+        let served = server.accept_client_by(Deadline::Forever).unwrap();
+        (raw.join().unwrap(), served)
+    });
+    raw.write(&header(FrameKind::Data, u32::MAX));
+    raw.write(&[0; 100]);
+    let got = served.recv_info(&mut Vec::new());
+    assert!(matches!(kind_of(&got), Some(ErrorKind::Protocol { .. })), "{got:?}");
+    let (mut client, mut other) = stage.pair(&mut server);
+    client.send_info(b"unharmed").unwrap();
+    assert_eq!(other.recv_borrowed().unwrap(), Some(&b"unharmed"[..]));
+}
+
+pub fn the_receivers_limit_is_announced_and_inclusive<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server_with(|options| options.max_message(1000));
+    let (mut client, mut served) = stage.pair_with(&mut server, |options| options.max_message(10));
+    let refused = client.send_info(&[0; 1001]);
+    assert_eq!(kind_of(&refused), Some(&ErrorKind::TooLarge { size: 1001, limit: 1000 }));
+    let refused = served.send_info(&[0; 11]);
+    assert_eq!(kind_of(&refused), Some(&ErrorKind::TooLarge { size: 11, limit: 10 }));
+    client.send_info(&[7; 1000]).unwrap();
+    served.send_info(&[8; 10]).unwrap();
+    assert_eq!(served.recv_borrowed().unwrap(), Some(&[7; 1000][..]));
+    assert_eq!(client.recv_borrowed().unwrap(), Some(&[8; 10][..]));
+}
+
+/// What was refused never arrives, in whole or in part; what was accepted does.
+pub fn refused_send_takes_nothing<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (mut client, mut served) = stage.pair(&mut stage.server());
+    let mut accepted = Vec::new();
+    let mut refusals = 0;
+    for i in 0.. {
+        let deadline = if refusals % 2 == 0 { Deadline::Now } else { Deadline::Within(Duration::from_millis(5)) };
+        match client.send_info_by(&pattern(i, 10_007), deadline) {
+            Ok(()) => accepted.push(i),
+            Err(error) => {
+                let expected = if deadline == Deadline::Now { ErrorKind::WouldBlock } else { ErrorKind::TimedOut };
+                assert_eq!(*error.kind(), expected);
+                refusals += 1;
+            }
+        }
+        if refusals == 4 {
+            break;
+        }
+    }
+    assert!(accepted.len() > 1);
+    thread::scope(|scope| {
+        scope.spawn(|| client.disconnect_from().unwrap());
+        let mut info = Vec::new();
+        for i in &accepted {
+            assert!(served.recv_info(&mut info).unwrap());
+            assert!(info == pattern(*i, 10_007), "message {i} is not the one accepted");
+        }
+        assert!(!served.recv_info(&mut info).unwrap(), "a refused message arrived");
+    });
+}
+
+pub fn a_timed_out_tail_still_arrives_while_we_only_receive<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (mut client, mut served) = stage.pair(&mut stage.server());
+    let big = pattern(1, 8 << 20);
+    client.send_info_by(&big, Deadline::Within(Duration::from_millis(20))).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(served.recv_borrowed().unwrap() == Some(&big[..]), "the tail did not arrive whole");
+            served.send_info(b"thanks").unwrap();
+        });
+        assert_eq!(client.recv_borrowed().unwrap(), Some(&b"thanks"[..]));
+    });
+}
+
+pub fn cancelled_receive_loses_nothing<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (client, mut served) = stage.pair(&mut stage.server());
+    let (mut sender, _receiver) = client.split();
+    let messages: Vec<_> = (0..40).map(|i| pattern(i, i * 9001 % 200_000)).collect();
+    let mut given_up = 0;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for message in &messages {
+                sender.send_info(message).unwrap();
+            }
+        });
+        let mut info = Vec::new();
+        for (i, message) in messages.iter().enumerate() {
+            let mut tries = 0u32;
+            loop {
+                tries += 1;
+                let brief = Deadline::Within(Duration::from_micros(u64::from(tries % 300)));
+                match served.recv_info_by(&mut info, if tries % 2 == 0 { Deadline::Now } else { brief }) {
+                    Ok(more) => break assert!(more),
+                    Err(error) => assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}"),
+                }
+                given_up += 1;
+            }
+            assert!(info == *message, "message {i} suffered from waits that were given up");
+        }
+    });
+    assert!(given_up > 0, "nothing was ever given up");
+}

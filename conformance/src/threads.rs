@@ -1,0 +1,195 @@
+//! Several threads and several clients at once.
+
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+    time::Duration,
+};
+
+use ipc_core::{
+    Connection, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Server, StopHandle, Transport, serve,
+};
+
+use crate::{
+    Stage, kind_of,
+    stage::{echo, pattern},
+};
+
+pub fn halves_work_from_two_threads<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (client, mut served) = stage.pair(&mut stage.server());
+    let (mut sender, mut receiver) = client.split();
+    thread::scope(|scope| {
+        scope.spawn(move || echo(&mut served).unwrap());
+        scope.spawn(move || {
+            for i in 0..500 {
+                sender.send_info(&pattern(i, i * 11)).unwrap();
+            }
+            sender.disconnect_from().unwrap();
+        });
+        let mut info = Vec::new();
+        for i in 0..500 {
+            assert!(receiver.recv_info(&mut info).unwrap());
+            assert!(info == pattern(i, i * 11), "message {i}");
+        }
+        assert!(!receiver.recv_info(&mut info).unwrap());
+    });
+}
+
+pub fn both_sides_can_flood_at_once_with_halves<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (client, served) = stage.pair(&mut stage.server());
+    let begin = Barrier::new(4);
+    thread::scope(|scope| {
+        for connection in [client, served] {
+            let (mut sender, mut receiver) = connection.split();
+            let begin = &begin;
+            scope.spawn(move || {
+                begin.wait();
+                for i in 0..200 {
+                    sender.send_info(&pattern(i, 50_000)).unwrap();
+                }
+                sender.disconnect_from().unwrap();
+            });
+            scope.spawn(move || {
+                begin.wait();
+                let mut info = Vec::new();
+                for i in 0..200 {
+                    assert!(receiver.recv_info(&mut info).unwrap());
+                    assert!(info == pattern(i, 50_000), "message {i}");
+                }
+                assert!(!receiver.recv_info(&mut info).unwrap());
+            });
+        }
+    });
+}
+
+pub fn dropping_a_half_closes_its_direction_only<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (client, served) = stage.pair(&mut stage.server());
+    let (sender, mut receiver) = client.split();
+    let (mut far_sender, mut far_receiver) = served.split();
+    drop(sender);
+    assert_eq!(far_receiver.recv_borrowed().unwrap(), None);
+    drop(far_receiver);
+    far_sender.send_info(b"still open").unwrap();
+    assert_eq!(receiver.recv_borrowed().unwrap(), Some(&b"still open"[..]));
+    drop(receiver);
+    let gone = (0..3).map(|_| far_sender.send_info(b"x")).find_map(|sent| kind_of(&sent).cloned());
+    assert_eq!(gone, Some(ErrorKind::PeerGone));
+}
+
+/// An echo server in a thread; stopped when dropped.
+struct Echoing(StopHandle, Option<thread::JoinHandle<ipc_core::Served>>);
+
+impl Echoing {
+    fn start<T: Transport>(mut server: Server<T>) -> Self {
+        let stop = server.stop_handle().unwrap();
+        let serving = thread::spawn(move || serve(server, Duration::from_secs(10), echo).unwrap());
+        Self(stop, Some(serving))
+    }
+
+    fn stop(mut self) -> ipc_core::Served {
+        self.0.stop();
+        self.1.take().unwrap().join().unwrap()
+    }
+}
+
+pub fn one_slow_client_does_not_stall_another<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let serving = Echoing::start(stage.server());
+    let mut slow = stage.connect().unwrap();
+    // It never reads: its echoes fill the way back, and then its own way is full.
+    while slow.send_info_by(&[1; 10_000], Deadline::Within(Duration::from_millis(20))).is_ok() {}
+    let mut quick = stage.connect().unwrap();
+    for i in 0..100 {
+        quick.send_info(&pattern(i, 1000)).unwrap();
+        assert!(quick.recv_borrowed().unwrap() == Some(&pattern(i, 1000)[..]));
+    }
+    quick.disconnect_from().unwrap();
+    drop((slow, quick));
+    assert_eq!(serving.stop().abandoned, 0);
+}
+
+pub fn many_clients_each_get_their_own_answers<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let serving = Echoing::start(stage.server());
+    thread::scope(|scope| {
+        for client in 0..24 {
+            let stage = &stage;
+            scope.spawn(move || {
+                let mut server = stage.connect().unwrap();
+                for i in 0..50 {
+                    let info = pattern(client * 1000 + i, 10 + client * 100 + i);
+                    server.send_info(&info).unwrap();
+                    assert!(server.recv_borrowed().unwrap() == Some(&info[..]), "client {client} got another's answer");
+                }
+                server.disconnect_from().unwrap();
+            });
+        }
+    });
+    assert_eq!(serving.stop().clients, 24);
+}
+
+pub fn works_behind_dyn<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (client, served) = stage.pair(&mut stage.server());
+    let mut client: Box<dyn IpcConnection> = Box::new(client);
+    let mut served: Box<dyn IpcConnection> = Box::new(served);
+    client.send_info(b"boxed").unwrap();
+    assert_eq!(served.recv_borrowed().unwrap(), Some(&b"boxed"[..]));
+    assert_eq!(served.peer().uid, client.peer().uid);
+    let (mut sender, mut receiver) = served.split();
+    sender.send_info(b"halves").unwrap();
+    assert_eq!(client.recv_borrowed().unwrap(), Some(&b"halves"[..]));
+    client.disconnect_from().unwrap();
+    assert_eq!(receiver.recv_borrowed().unwrap(), None);
+}
+
+pub fn serve_drains_and_says_goodbye<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let serving = Echoing::start(stage.server());
+    let mut client = stage.connect().unwrap();
+    client.send_info(b"before").unwrap();
+    assert_eq!(client.recv_borrowed().unwrap(), Some(&b"before"[..]));
+    let mut idle = stage.connect().unwrap();
+    let big = pattern(1, 3 << 20);
+    thread::scope(|scope| {
+        // A message that is under way when the server stops is answered whole or not at all.
+        scope.spawn(|| {
+            let sent = client.send_info(&big);
+            assert!(matches!(kind_of(&sent), None | Some(ErrorKind::PeerGone)), "{sent:?}");
+        });
+        let served = scope.spawn(|| serving.stop());
+        assert_eq!(idle.recv_borrowed().unwrap(), None, "the idle one hears a goodbye");
+        assert_eq!(served.join().unwrap().abandoned, 0);
+    });
+    match client.recv_borrowed_by(Duration::from_secs(5).into()) {
+        Ok(Some(answer)) => assert!(answer == big),
+        Ok(None) => {}
+        Err(error) => panic!("{error}"),
+    }
+    assert!(matches!(kind_of(&stage.connect()), Some(ErrorKind::NoSuchServer { .. })));
+}
+
+pub fn a_panicking_handler_ends_its_own_connection_only<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let stop = server.stop_handle().unwrap();
+    let handler = Arc::new(|client: &mut Connection<T>| {
+        let mut info = Vec::new();
+        while client.recv_info(&mut info)? {
+            assert_ne!(info, b"panic", "on purpose");
+            client.send_info(&info)?;
+        }
+        Ok(())
+    });
+    let serving = thread::spawn(move || serve(server, Duration::from_secs(5), move |client: &mut Connection<T>| handler(client)));
+    let (mut doomed, mut other) = (stage.connect().unwrap(), stage.connect().unwrap());
+    doomed.send_info(b"panic").unwrap();
+    assert_eq!(kind_of(&doomed.recv_borrowed()), Some(&ErrorKind::PeerGone));
+    other.send_info(b"unharmed").unwrap();
+    assert_eq!(other.recv_borrowed().unwrap(), Some(&b"unharmed"[..]));
+    stop.stop();
+    assert_eq!(serving.join().unwrap().unwrap().abandoned, 0);
+}

@@ -1,0 +1,188 @@
+//! Waiting: never when not allowed, never less than allowed, and until something ends it.
+
+use std::{
+    os::fd::AsFd,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use ipc_core::{
+    ConnectOptions, Connection, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, StopHandle, Transport,
+    frame::{FrameKind, header},
+};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{pthread, signal},
+};
+
+use crate::{
+    Raw, Stage, kind_of,
+    stage::{echo, pattern},
+};
+
+pub fn silence_would_block<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock));
+    let (mut client, mut served) = stage.pair(&mut server);
+    for connection in [&mut client, &mut served] {
+        let mut info = vec![1];
+        assert_eq!(kind_of(&connection.try_recv_info(&mut info)), Some(&ErrorKind::WouldBlock));
+        assert_eq!(info, [1], "a failed receive leaves the buffer as it was");
+    }
+    assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock));
+}
+
+pub fn deadline_is_kept_and_not_early<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let (mut client, _served) = stage.pair(&mut server);
+    let span = Duration::from_millis(30);
+    let timed = |what: &str, call: &mut dyn FnMut() -> Option<ErrorKind>| {
+        let began = Instant::now();
+        assert_eq!(call(), Some(ErrorKind::TimedOut), "{what}");
+        assert!(began.elapsed() >= span, "{what} gave up early");
+    };
+    timed("accept", &mut || kind_of(&server.accept_client_by(span.into())).cloned());
+    timed("receive", &mut || kind_of(&client.recv_borrowed_by(Deadline::Within(span))).cloned());
+    client.set_recv_deadline(span.into());
+    timed("receive with the deadline set", &mut || kind_of(&client.recv_info(&mut Vec::new())).cloned());
+    while client.try_send_info(&[0; 5000]).is_ok() {}
+    timed("send", &mut || kind_of(&client.send_info_by(b"x", Instant::now().checked_add(span).unwrap().into())).cloned());
+    timed("flush or send", &mut || {
+        client.set_send_deadline(span.into());
+        kind_of(&client.send_info(b"x")).cloned()
+    });
+}
+
+pub fn connect_deadline_covers_a_silent_server<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let _silent = stage.server();
+    let span = Duration::from_millis(60);
+    let began = Instant::now();
+    let connected = Connection::<T>::connect_with(&stage.address, &stage.client_options().deadline(span));
+    assert_eq!(kind_of(&connected), Some(&ErrorKind::TimedOut));
+    assert!(began.elapsed() >= span);
+}
+
+/// A peer that always has one more byte must not hold a call past its deadline.
+pub fn a_deadline_holds_against_a_peer_that_dribbles<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let place = stage.place();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut raw = Raw::<T>::knock(&place);
+            raw.shake();
+            raw.write(&header(FrameKind::Data, 16 << 20));
+            // More than the message would take: only the deadline or the end of the test ends this.
+            while !done.load(Ordering::Relaxed) {
+                raw.write(b"x");
+            }
+        });
+        let mut served = server.accept_client().unwrap();
+        let got = kind_of(&served.recv_borrowed_by(Deadline::Within(Duration::from_millis(50)))).cloned();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(got, Some(ErrorKind::TimedOut));
+    });
+}
+
+pub fn a_stop_handle_ends_every_wait<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let (mut receiving, _other) = stage.pair(&mut server);
+    let (mut sending, _full) = stage.pair(&mut server);
+    while sending.try_send_info(&[0; 5000]).is_ok() {}
+    let stop = StopHandle::new().unwrap();
+    server.stop_with(&stop);
+    IpcConnection::stop_with(&mut receiving, &stop);
+    IpcConnection::stop_with(&mut sending, &stop);
+    thread::scope(|scope| {
+        let waits = [
+            scope.spawn(|| kind_of(&server.accept_client()).cloned()),
+            scope.spawn(|| kind_of(&receiving.recv_info(&mut Vec::new())).cloned()),
+            scope.spawn(|| kind_of(&sending.send_info(b"x")).cloned()),
+        ];
+        stop.stop();
+        for wait in waits {
+            assert_eq!(wait.join().unwrap(), Some(ErrorKind::Stopped));
+        }
+    });
+    assert!(stop.is_stopped());
+    assert_eq!(kind_of(&server.accept_client()), Some(&ErrorKind::Stopped), "and every later one");
+    assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock), "what does not wait is not ended");
+    receiving.disconnect_from().unwrap();
+}
+
+extern "C" fn nothing(_: nix::libc::c_int) {}
+
+pub fn signals_do_not_break_waits<T: Transport>() {
+    let action = signal::SigAction::new(signal::SigHandler::Handler(nothing), signal::SaFlags::empty(), signal::SigSet::empty());
+    // SAFETY: the handler does nothing, so it is safe to run at any moment; no one else here uses SIGUSR1.
+    unsafe { signal::sigaction(signal::Signal::SIGUSR1, &action) }.unwrap();
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let (target, over) = (pthread::pthread_self(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        // Not before the storm has begun: each wait below is interrupted many times.
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                pthread::pthread_kill(target, signal::Signal::SIGUSR1).unwrap();
+                thread::park_timeout(Duration::from_micros(500));
+            }
+        });
+        let other = scope.spawn(|| {
+            thread::park_timeout(Duration::from_millis(20));
+            let mut client = stage.connect().unwrap();
+            echo(&mut client).unwrap();
+        });
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut served = server.accept_client().unwrap();
+            let info = pattern(3, 4 << 20);
+            for _ in 0..5 {
+                served.send_info(&info).unwrap();
+                assert!(served.recv_borrowed().unwrap() == Some(&info[..]));
+            }
+            let short = served.recv_info_by(&mut Vec::new(), Deadline::Within(Duration::from_millis(20)));
+            assert_eq!(kind_of(&short), Some(&ErrorKind::TimedOut));
+            served.disconnect_from().unwrap();
+        }));
+        over.store(true, Ordering::Relaxed);
+        other.join().unwrap();
+        ended.unwrap();
+    });
+}
+
+/// Edge-triggered use, as documented: try until it would block, then wait for the descriptor.
+pub fn readiness_shows_on_the_descriptor<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let ready = |fd: &dyn AsFd, events, time: u8| {
+        let mut fds = [PollFd::new(fd.as_fd(), events)];
+        poll(&mut fds, PollTimeout::from(time)).unwrap() > 0
+    };
+    assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock));
+    assert!(!ready(&server, PollFlags::POLLIN, 0));
+    let options: ConnectOptions = stage.client_options();
+    let (mut client, mut served) = thread::scope(|scope| {
+        let client = scope.spawn(|| Connection::<T>::connect_with(&stage.address, &options).unwrap());
+        let served = loop {
+            match server.try_accept_client() {
+                Ok(served) => break served,
+                Err(error) => assert_eq!(*error.kind(), ErrorKind::WouldBlock),
+            }
+            while !ready(&server, PollFlags::POLLIN, 100) {}
+        };
+        (client.join().unwrap(), served)
+    });
+    assert_eq!(kind_of(&served.try_recv_info(&mut Vec::new())), Some(&ErrorKind::WouldBlock));
+    assert!(!ready(&served, PollFlags::POLLIN, 0));
+    client.send_info(b"one").unwrap();
+    client.send_info(b"two").unwrap();
+    while !ready(&served, PollFlags::POLLIN, 100) {}
+    assert_eq!(served.recv_borrowed_by(Deadline::Now).unwrap(), Some(&b"one"[..]));
+    assert_eq!(served.recv_borrowed_by(Deadline::Now).unwrap(), Some(&b"two"[..]));
+    assert!(!served.has_buffered());
+}

@@ -1,0 +1,3 @@
+//! Every promise, over this transport.
+
+conformance::conformance!(transport_fifo::Fifo);
