@@ -104,20 +104,23 @@ fn follow(at: &Address, name: &Name, options: &ConnectOptions) -> Result<AnyConn
     let Some(default) = LIST.iter().find(|row| !row.one_process) else { return Err(last) };
     let mut row = default;
     let options = options.clone().deadline(options.deadline_from(Instant::now()));
-    loop {
+    // The second time if, while it was waited for, a server came that speaks over another transport.
+    for last_try in [false, true] {
         match look_up(name, &options)? {
-            Some(record) => {
-                row = LIST.iter().find(|row| row.scheme == record.transport).ok_or_else(|| wrong(record.transport))?;
-            }
+            Some(record) => match LIST.iter().find(|row| row.scheme == record.transport) {
+                Some(found) => row = found,
+                None if record.seems_alive() => return Err(wrong(record.transport)),
+                None => {}
+            },
             None if options.waits() => {}
             None => return Err(last),
         }
-        // Two servers may take turns at a name: look again while there is time.
         match (row.connect_to)(at, &options) {
-            Err(error) if options.waits() && matches!(error.kind(), ErrorKind::WrongTransport { .. }) => {}
+            Err(error) if !last_try && matches!(error.kind(), ErrorKind::WrongTransport { .. }) => last = error,
             connected => return connected,
         }
     }
+    Err(last)
 }
 
 fn is_nobody(error: &Error) -> bool {

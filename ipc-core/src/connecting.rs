@@ -227,15 +227,12 @@ fn places<T: Transport>(at: &Address, config: &Config) -> Result<Vec<Place>> {
     match at.target() {
         Target::Name(name) if T::CAPABILITIES.one_process => Ok(vec![Place::Process(name.clone())]),
         Target::Name(name) => {
-            let mut places = Vec::new();
-            for found in runtime_dir::find(name, config)? {
-                if found.record.transport == T::SCHEME {
-                    places.push(Place::Folder(found.folder, Some(found.record)));
-                } else if found.record.seems_alive() {
-                    return Err(wrong_transport(found, T::SCHEME));
-                }
+            let (ours, others): (Vec<_>, Vec<_>) =
+                runtime_dir::find(name, config)?.into_iter().partition(|found| found.record.transport == T::SCHEME);
+            match others.into_iter().find(|found| found.record.seems_alive()) {
+                Some(found) if ours.is_empty() => Err(wrong_transport(found, T::SCHEME)),
+                _ => Ok(ours.into_iter().map(|found| Place::Folder(found.folder, Some(found.record))).collect()),
             }
-            Ok(places)
         }
         Target::Path(path) if T::CAPABILITIES.paths => Ok(vec![Place::Path(path.clone())]),
         _ => Err(unfit(at, T::SCHEME)),

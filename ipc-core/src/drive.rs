@@ -61,22 +61,24 @@ pub(crate) fn drive<O: Operation>(op: &mut O, deadline: Deadline, waiting: &Wait
     stop.map_or(Ok(()), StopHandle::ends_calls)?;
     let may_block = deadline == Deadline::Forever && stop.is_none();
     let mut ends: Option<Option<Instant>> = None;
-    let mut looked_again = false;
+    let mut unarmed = 0;
     loop {
         let armed = match op.attempt(may_block)? {
             Try::Done(done) => return Ok(done),
             Try::Again if matches!(deadline, Deadline::Now | Deadline::Forever) => {
                 stop.map_or(Ok(()), StopHandle::ends_calls)?;
+                unarmed = 0;
                 continue;
             }
             Try::Again => false,
             Try::NotNow => op.arm()?,
         };
         if deadline == Deadline::Now {
-            if armed || looked_again {
+            // Told "not now" while not armed, nobody would ring: only a peer that flickers brings it so far.
+            if armed || unarmed == MOST_UNARMED {
                 return Err(ErrorKind::WouldBlock.into());
             }
-            looked_again = true;
+            unarmed += 1;
             continue;
         }
         stop.map_or(Ok(()), StopHandle::ends_waits)?;
@@ -91,6 +93,9 @@ pub(crate) fn drive<O: Operation>(op: &mut O, deadline: Deadline, waiting: &Wait
         }
     }
 }
+
+/// How often a call that must not wait looks again when something seems to be there after all.
+const MOST_UNARMED: u32 = 100;
 
 /// Sleeps until a descriptor has something to say or the time is over. A signal ends it early; that is harmless.
 fn park<O: Operation>(op: &O, stop: Option<&StopHandle>, time: Option<std::time::Duration>) -> Result<()> {

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::AtomicUsize},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -36,8 +36,10 @@ pub(crate) struct HalfOpen<T: Transport> {
 
 struct Entry<T: Transport> {
     stage: Stage<T>,
-    expires: Instant,
-    /// It has sent something that makes sense.
+    /// Never, if the time that a hello may take is beyond the clock.
+    expires: Option<Instant>,
+    /// When it came, or when it last said something that makes sense.
+    spoke: Instant,
     heard: bool,
 }
 
@@ -60,7 +62,26 @@ impl<T: Transport> HalfOpen<T> {
         Self { entries: BTreeMap::new(), last: 0 }
     }
 
-    /// Takes an arrival in and steps it once. Makes room if there is none: the oldest silent one goes.
+    /// Whether one more can be taken in. If none can, the oldest silent one goes; one that has only just come or
+    /// only just spoken is not silent, but on its way: then the arrival waits outside.
+    pub(crate) fn make_room(&mut self, now: Instant, door: &Door, readiness: &Readiness) -> bool {
+        if self.entries.len() < door.config.limits.half_open {
+            return true;
+        }
+        let silent = self.entries.iter().filter(|(_, entry)| entry.silent_at(door) <= now);
+        let oldest = silent.min_by_key(|(_, entry)| entry.heard).map(|(token, _)| *token);
+        oldest.is_some_and(|token| {
+            self.drop_entry(token, Refusal::Evicted, door, readiness);
+            true
+        })
+    }
+
+    /// When the first of them counts as silent.
+    pub(crate) fn next_silence(&self, door: &Door) -> Option<Instant> {
+        self.entries.values().map(|entry| entry.silent_at(door)).min()
+    }
+
+    /// Takes an arrival in and steps it once.
     pub(crate) fn admit(
         &mut self,
         incoming: T::Incoming,
@@ -68,12 +89,10 @@ impl<T: Transport> HalfOpen<T> {
         door: &Door,
         readiness: &Readiness,
     ) -> Result<Option<Connection<T>>> {
-        if self.entries.len() >= door.config.limits.half_open {
-            self.evict(door, readiness);
-        }
-        let expires = now + door.config.limits.hello;
+        let expires = now.checked_add(door.config.limits.hello);
         self.last += 1;
-        self.advance(self.last, Entry { stage: Stage::Arriving(incoming), expires, heard: false }, now, door, readiness)
+        let entry = Entry { stage: Stage::Arriving(incoming), expires, spoke: now, heard: false };
+        self.advance(self.last, entry, now, door, readiness)
     }
 
     /// Steps one that has something to say; gives it back once it is up.
@@ -91,13 +110,13 @@ impl<T: Transport> HalfOpen<T> {
 
     /// Drops those whose time is over. Called after reading, so that nobody is dropped who has just spoken.
     pub(crate) fn expire(&mut self, now: Instant, door: &Door, readiness: &Readiness) {
-        while let Some((&token, _)) = self.entries.iter().find(|(_, entry)| entry.expires <= now) {
+        while let Some((&token, _)) = self.entries.iter().find(|(_, entry)| entry.expires.is_some_and(|at| at <= now)) {
             self.drop_entry(token, Refusal::Silent, door, readiness);
         }
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.entries.values().map(|entry| entry.expires).min()
+        self.entries.values().filter_map(|entry| entry.expires).min()
     }
 
     pub(crate) fn tokens(&self) -> Vec<Token> {
@@ -110,12 +129,15 @@ impl<T: Transport> HalfOpen<T> {
         }
     }
 
-    /// Tells everyone no.
-    pub(crate) fn refuse_all(&mut self, reason: Refusal, door: &Door, readiness: &Readiness) {
-        for (_, entry) in std::mem::take(&mut self.entries) {
+    /// Tells everyone no who was not told yes already.
+    pub(crate) fn refuse_all(&mut self, reason: Refusal, now: Instant, door: &Door, readiness: &Readiness) {
+        for (_, mut entry) in std::mem::take(&mut self.entries) {
             readiness.remove(&entry.stage.interests());
-            if let Stage::Hello(mut connection, _) | Stage::Ready(mut connection, ..) = entry.stage {
+            if let Stage::Hello(mut connection, _) = entry.stage {
                 door.say_no(&mut connection, reason, Nonce::default());
+            } else {
+                // One that is up by now hears a goodbye, one that is not sees the end.
+                drop(entry.stage.step(now, door, &mut entry.heard));
             }
             door.count(reason);
         }
@@ -129,7 +151,12 @@ impl<T: Transport> HalfOpen<T> {
         door: &Door,
         readiness: &Readiness,
     ) -> Result<Option<Connection<T>>> {
-        match entry.stage.step(now, door, &mut entry.heard) {
+        let had_spoken = entry.heard;
+        let step = entry.stage.step(now, door, &mut entry.heard);
+        if entry.heard && !had_spoken {
+            entry.spoke = now;
+        }
+        match step {
             Step::Up(connection) => Ok(Some(connection)),
             Step::Refused(reason) => {
                 door.count(reason);
@@ -143,20 +170,29 @@ impl<T: Transport> HalfOpen<T> {
         }
     }
 
-    fn evict(&mut self, door: &Door, readiness: &Readiness) {
-        let silent = self.entries.iter().find(|(_, entry)| !entry.heard).map(|(token, _)| *token);
-        if let Some(token) = silent.or_else(|| self.entries.keys().next().copied()) {
-            self.drop_entry(token, Refusal::Evicted, door, readiness);
-        }
-    }
-
     fn drop_entry(&mut self, token: Token, reason: Refusal, door: &Door, readiness: &Readiness) {
         if let Some(entry) = self.entries.remove(&token) {
             readiness.remove(&entry.stage.interests());
+            if let Stage::Hello(mut connection, _) = entry.stage {
+                door.say_no(&mut connection, reason, Nonce::default());
+            }
             door.count(reason);
         }
     }
 }
+
+impl<T: Transport> Entry<T> {
+    /// From when on it counts as silent: soon for one that has said nothing, later for one that owes us the last
+    /// word. Both are small parts of the time for the whole hello.
+    fn silent_at(&self, door: &Door) -> Instant {
+        let part = if self.heard { 5 } else { 50 };
+        let patience = door.config.limits.hello.min(LONGEST_HELLO) / part;
+        self.spoke + patience
+    }
+}
+
+/// For reckoning patience: long, and safe to add to any instant.
+const LONGEST_HELLO: Duration = Duration::from_secs(60);
 
 impl<T: Transport> Stage<T> {
     fn interests(&self) -> Interests<'_> {

@@ -93,7 +93,8 @@ impl Verdict {
     #[must_use]
     pub fn error(&self, ours: &Terms) -> Option<ErrorKind> {
         Some(match self.refusal? {
-            Refusal::Busy => ErrorKind::Busy,
+            // It was honest and slow, and the server had no room to wait for it.
+            Refusal::Busy | Refusal::Evicted => ErrorKind::Busy,
             Refusal::StaleClientFile => ErrorKind::StaleClientFile,
             Refusal::WrongVersion => ErrorKind::WrongVersion { server: self.terms.version, client: ours.version },
             Refusal::WrongTransport => {

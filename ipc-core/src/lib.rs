@@ -35,6 +35,7 @@ mod serve;
 mod server;
 mod stats;
 mod stop;
+mod sweep;
 mod transport;
 mod vocabulary;
 
@@ -58,6 +59,7 @@ pub use serve::{Served, serve};
 pub use server::Server;
 pub use stats::{Refusal, ServerStats, Traffic};
 pub use stop::StopHandle;
+pub use sweep::Sweeper;
 pub use transport::{
     Arrival, Capabilities, Got, Handshake, Interest, Interests, Link, Listener, Nonce, Place, Rx, Transport, Tx, Up, Wait,
 };

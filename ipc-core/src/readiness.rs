@@ -14,20 +14,35 @@ pub(crate) use fallback::Readiness;
 
 #[cfg(target_os = "linux")]
 mod epoll {
-    use std::os::fd::{AsFd, BorrowedFd};
+    use std::{
+        os::fd::{AsFd, BorrowedFd},
+        sync::OnceLock,
+        time::Instant,
+    };
 
-    use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+    use nix::sys::{
+        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+        time::TimeSpec,
+        timer::{Expiration, TimerSetTimeFlags},
+        timerfd::{ClockId, TimerFd, TimerFlags},
+    };
 
     use super::{Interests, Token, io};
     use crate::Interest;
 
-    /// epoll(7), level-triggered.
+    /// epoll(7), level-triggered; and a timer, once somebody waits on the descriptor himself.
     #[derive(Debug)]
-    pub(crate) struct Readiness(Epoll);
+    pub(crate) struct Readiness {
+        epoll: Epoll,
+        timer: OnceLock<Option<TimerFd>>,
+    }
+
+    /// No half-open client comes to this number.
+    const TIMER: Token = Token::MAX;
 
     impl Readiness {
         pub(crate) fn new() -> io::Result<Self> {
-            Ok(Self(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?))
+            Ok(Self { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?, timer: OnceLock::new() })
         }
 
         pub(crate) fn add(&self, interests: &Interests<'_>, token: Token) -> io::Result<()> {
@@ -37,7 +52,7 @@ mod epoll {
                     Interest::Writable => EpollFlags::EPOLLOUT,
                     Interest::Hangup => EpollFlags::empty(),
                 };
-                self.0.add(fd, EpollEvent::new(events, token))?;
+                self.epoll.add(fd, EpollEvent::new(events, token))?;
             }
             Ok(())
         }
@@ -45,14 +60,14 @@ mod epoll {
         pub(crate) fn remove(&self, interests: &Interests<'_>) {
             for (fd, _) in interests.iter() {
                 // Not registered is as good as removed.
-                let _ = self.0.delete(fd);
+                let _ = self.epoll.delete(fd);
             }
         }
 
         /// The tokens that are ready; `None` where that is not known, and everything must be tried.
         pub(crate) fn ready(&self) -> io::Result<Option<Vec<Token>>> {
             let mut events = [EpollEvent::empty(); 64];
-            match self.0.wait(&mut events, EpollTimeout::ZERO) {
+            match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
                 Ok(count) => Ok(Some(events.iter().take(count).map(EpollEvent::data).collect())),
                 Err(nix::errno::Errno::EINTR) => Ok(Some(Vec::new())),
                 Err(errno) => Err(errno.into()),
@@ -61,11 +76,32 @@ mod epoll {
 
         /// The one descriptor to wait on, if there is one.
         pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-            Some(self.epoll())
+            Some(self.epoll.0.as_fd())
         }
 
-        pub(crate) fn epoll(&self) -> BorrowedFd<'_> {
-            self.0.0.as_fd()
+        /// The same for somebody else's event loop, which knows nothing of our deadlines: from now on the timer
+        /// tells of them. Without a descriptor for it they are kept at the next arrival.
+        pub(crate) fn expose(&self) -> BorrowedFd<'_> {
+            self.timer.get_or_init(|| {
+                let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK);
+                let timer = timer.ok()?;
+                self.epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER)).ok()?;
+                Some(timer)
+            });
+            self.epoll.0.as_fd()
+        }
+
+        /// When the exposed descriptor shall be ready though nothing has come.
+        pub(crate) fn wake_at(&self, at: Option<Instant>, now: Instant) {
+            let Some(Some(timer)) = self.timer.get() else { return };
+            // Setting it also takes back an expiry that was not looked at. A span of zero would switch it off.
+            let _ = match at.map(|at| at.saturating_duration_since(now).max(std::time::Duration::from_micros(1))) {
+                Some(span) => {
+                    let once = Expiration::OneShot(TimeSpec::from_duration(span));
+                    timer.set(once, TimerSetTimeFlags::empty())
+                }
+                None => timer.unset(),
+            };
         }
     }
 }
@@ -99,5 +135,7 @@ mod fallback {
         pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
             None
         }
+
+        pub(crate) fn wake_at(&self, _: Option<std::time::Instant>, _: std::time::Instant) {}
     }
 }

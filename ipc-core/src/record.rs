@@ -55,7 +55,8 @@ impl Record {
 
     /// Whether a process with the recorded pid exists. Only good for choosing the better error text: a pid may
     /// have been reused, or belong to another PID namespace.
-    pub(crate) fn seems_alive(&self) -> bool {
+    #[must_use]
+    pub fn seems_alive(&self) -> bool {
         i32::try_from(self.pid).is_ok_and(|pid| pid > 0 && kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH))
     }
 }

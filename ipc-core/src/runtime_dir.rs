@@ -33,19 +33,30 @@ pub(crate) struct Found {
     pub(crate) record: Record,
 }
 
-/// Every folder of a server with this name, in the order of search.
+/// Every folder of a server with this name, in the order of search. A place that is not to be believed counts
+/// only if there is no other: anybody can make a directory in /tmp.
 pub(crate) fn find(name: &Name, config: &Config) -> Result<Vec<Found>> {
     let mut found = Vec::new();
+    let mut distrusted = None;
     for path in searched(config) {
-        let Ok(dir) = Folder::open(&path) else { continue };
-        check_trusted(&dir.itself()?, &path, config)?;
-        let Ok(folder) = dir.enter(name.as_str()) else { continue };
-        check_trusted(&folder.itself()?, folder.path(), config)?;
-        if let Some(record) = Record::read(&folder) {
-            found.push(Found { folder, record });
+        match find_in(&path, name, config) {
+            Ok(server) => found.extend(server),
+            Err(error) => distrusted = distrusted.or(Some(error)),
         }
     }
-    Ok(found)
+    match distrusted {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
+}
+
+fn find_in(path: &Path, name: &Name, config: &Config) -> Result<Option<Found>> {
+    let Ok(dir) = Folder::open(path) else { return Ok(None) };
+    // A stranger's directory that has no such name is nobody's business.
+    let Ok(folder) = dir.enter(name.as_str()) else { return Ok(None) };
+    check_trusted(&dir.itself()?, path, config)?;
+    check_trusted(&folder.itself()?, folder.path(), config)?;
+    Ok(Record::read(&folder).map(|record| Found { folder, record }))
 }
 
 /// Where a client looks, in order.

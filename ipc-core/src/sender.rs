@@ -135,6 +135,11 @@ impl<T: Transport> Sender<T> {
                 self.tail.keep(&head, body, sent, kind == FrameKind::Data);
                 Ok(())
             }
+            // Part of a frame has left and the rest never will: nothing can follow it.
+            Err(error) if op.sent > 0 => {
+                self.stage = Stage::Broken(error.kind().clone());
+                Err(error)
+            }
             result => result,
         }
     }

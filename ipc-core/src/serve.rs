@@ -50,7 +50,8 @@ where
         client.stop_with(&draining);
         let (handler, place) = (handler.clone(), Running::enter(&running));
         let spawned = thread::Builder::new().name("hobnob-client".into()).spawn(move || {
-            let _place = place;
+            // In this order: the connection is closed before its place is given up.
+            let (_place, mut client) = (place, client);
             handle(&mut client, &*handler);
         });
         match spawned {

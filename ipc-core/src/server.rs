@@ -5,7 +5,10 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,9 +33,13 @@ pub struct Server<T: Transport> {
     lease: Option<Lease>,
     half_open: HalfOpen<T>,
     ready: VecDeque<Connection<T>>,
+    /// Came when there was no room among the half-open.
+    outside: Option<T::Incoming>,
     readiness: Readiness,
-    /// Not listening until then: no descriptor was left.
+    /// Not looking at the listener until then: no descriptor was left, or no room among the half-open.
     paused: Option<Instant>,
+    /// More had come than was taken in at once; perhaps no descriptor says so any more.
+    more: bool,
     door: Door,
     accept: Deadline,
     waiting: Waiting,
@@ -61,16 +68,10 @@ impl<T: Transport> Server<T> {
         let mut config = options.config.clone();
         let (lease, place) = take_place::<T>(at, &mut config)?;
         config.seams.reach("server.leased")?;
-        if let Some(lease) = &lease {
-            Record::of_this_process(T::SCHEME, config.seams.wall()).write(lease.folder())?;
-        }
-        config.seams.reach("server.recorded")?;
         let readiness = Readiness::new()?;
-        let listener = T::listen(&place, &config)?;
-        let mut interests = Interests::default();
-        listener.interests(&mut interests);
-        readiness.add(&interests, LISTENER)?;
-        drop(interests);
+        let mut listener = T::listen(&place, &config)?;
+        // The record comes last: who finds it finds everything else.
+        Self::announce(&listener, lease.as_ref(), &readiness, &config).inspect_err(|_| listener.retire())?;
         log::debug!("{address}: listening");
         let waiting = Waiting { stop: None, seams: config.seams.clone() };
         let door = Door {
@@ -86,8 +87,10 @@ impl<T: Transport> Server<T> {
             lease,
             half_open: HalfOpen::new(),
             ready: VecDeque::new(),
+            outside: None,
             readiness,
             paused: None,
+            more: false,
             door,
             accept: options.accept,
             waiting,
@@ -95,44 +98,72 @@ impl<T: Transport> Server<T> {
         })
     }
 
-    /// Takes in what has come, without waiting. True: there may be more at once.
-    fn advance(&mut self) -> Result<bool> {
+    fn announce(
+        listener: &T::Listener,
+        lease: Option<&Lease>,
+        readiness: &Readiness,
+        config: &crate::Config,
+    ) -> Result<()> {
+        let mut interests = Interests::default();
+        listener.interests(&mut interests);
+        readiness.add(&interests, LISTENER)?;
+        config.seams.reach("server.listening")?;
+        if let Some(lease) = lease {
+            Record::of_this_process(T::SCHEME, config.seams.wall()).write(lease.folder())?;
+        }
+        Ok(config.seams.reach("server.recorded")?)
+    }
+
+    /// Takes in what has come, without waiting.
+    fn advance(&mut self) -> Result<()> {
         let now = self.waiting.seams.now();
-        let resumed = self.paused.is_some_and(|until| until <= now);
-        if resumed {
-            self.paused = None;
+        if self.paused.is_some_and(|until| until <= now) {
             self.watch_listener(true)?;
+            (self.paused, self.more) = (None, true);
         }
         let ready = self.readiness.ready()?;
-        let knocked = resumed || ready.as_ref().is_none_or(|tokens| tokens.contains(&LISTENER));
+        let knocked = self.more || ready.as_ref().is_none_or(|tokens| tokens.contains(&LISTENER));
         for token in ready.unwrap_or_else(|| self.half_open.tokens()) {
             let up = self.half_open.step(token, now, &self.door, &self.readiness)?;
             self.ready.extend(up);
         }
-        let more = knocked && self.paused.is_none() && self.admit(now)?;
         self.half_open.expire(now, &self.door, &self.readiness);
-        Ok(more)
+        if knocked && self.paused.is_none() {
+            self.more = true;
+            self.more = self.admit(now)?;
+        }
+        Ok(())
     }
 
+    /// True: there may be more.
     fn admit(&mut self, now: Instant) -> Result<bool> {
-        let Some(listener) = &mut self.listener else { return Ok(false) };
         for _ in 0..BATCH {
-            let arrival = match listener.try_accept() {
-                Ok(Some(arrival)) => arrival,
-                Ok(None) if listener.arm()? => return Ok(false),
-                Ok(None) => continue,
-                Err(error) => return self.accept_failed(error, now).map(|()| false),
-            };
-            self.door.counters.arrived.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            match arrival {
-                Arrival::Incoming(incoming) => {
-                    let up = self.half_open.admit(incoming, now, &self.door, &self.readiness)?;
-                    self.ready.extend(up);
+            if let Some(incoming) = self.outside.take() {
+                if !self.half_open.make_room(now, &self.door, &self.readiness) {
+                    self.outside = Some(incoming);
+                    let until = self.half_open.next_silence(&self.door).unwrap_or(now);
+                    return self.pause(until).map(|()| false);
                 }
-                Arrival::Rejected(reason, link) => self.door.turn_away(reason, link),
+                let up = self.half_open.admit(incoming, now, &self.door, &self.readiness)?;
+                self.ready.extend(up);
+            }
+            let Some(listener) = &mut self.listener else { return Ok(false) };
+            match listener.try_accept() {
+                Ok(Some(arrival)) => self.knock(arrival),
+                Ok(None) if listener.arm()? => return Ok(false),
+                Ok(None) => {}
+                Err(error) => return self.accept_failed(error, now).map(|()| false),
             }
         }
         Ok(true)
+    }
+
+    fn knock(&mut self, arrival: Arrival<T>) {
+        self.door.counters.arrived.fetch_add(1, Relaxed);
+        match arrival {
+            Arrival::Incoming(incoming) => self.outside = Some(incoming),
+            Arrival::Rejected(reason, link) => self.door.turn_away(reason, link),
+        }
     }
 
     /// Out of descriptors or memory is no end: the listener rests for a moment, for it would stay ready.
@@ -142,13 +173,17 @@ impl<T: Transport> Server<T> {
         match error.raw_os_error().map(Errno::from_raw) {
             Some(errno) if scarce.contains(&errno) => {
                 log::warn!("{}: accepting pauses: {error}", self.door.address);
-                self.door.counters.pauses.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                self.paused = Some(now + PAUSE);
-                self.watch_listener(false)
+                self.door.counters.pauses.fetch_add(1, Relaxed);
+                self.pause(now + PAUSE)
             }
             Some(errno) if passing.contains(&errno) => Ok(()),
             _ => Err(error.into()),
         }
+    }
+
+    fn pause(&mut self, until: Instant) -> Result<()> {
+        self.paused = Some(until);
+        self.watch_listener(false)
     }
 
     fn watch_listener(&self, watch: bool) -> Result<()> {
@@ -162,11 +197,21 @@ impl<T: Transport> Server<T> {
         Ok(())
     }
 
+    fn next_wake(&self) -> Option<Instant> {
+        self.half_open.next_expiry().into_iter().chain(self.paused).min()
+    }
+
     fn destroy(&mut self) {
+        // In a forked child the name is still the parent's.
+        if self.made_by != std::process::id() {
+            return;
+        }
         let Some(mut listener) = self.listener.take() else { return };
         listener.retire();
+        let outside = self.outside.take().map(Arrival::Incoming);
+        let mut waiting = outside.into_iter();
         for _ in 0..BACKLOG {
-            match listener.try_accept() {
+            match waiting.next().map_or_else(|| listener.try_accept(), |arrival| Ok(Some(arrival))) {
                 Ok(Some(Arrival::Incoming(mut incoming))) => {
                     let link = incoming.step(self.waiting.seams.now()).ok().flatten();
                     self.door.turn_away(Refusal::Stopping, link);
@@ -175,7 +220,8 @@ impl<T: Transport> Server<T> {
                 Ok(None) | Err(_) => break,
             }
         }
-        self.half_open.refuse_all(Refusal::Stopping, &self.door, &self.readiness);
+        let now = self.waiting.seams.now();
+        self.half_open.refuse_all(Refusal::Stopping, now, &self.door, &self.readiness);
         self.ready.clear();
         drop(listener);
         self.lease = None;
@@ -222,20 +268,17 @@ impl<T: Transport> IpcServer for Server<T> {
     }
 }
 
-/// Readable when a client may be taken. Half-open clients whose time is over are dropped at the next accept.
+/// Readable when something has come, or a half-open client's time is over: accept with `try_` until it would block.
 #[cfg(target_os = "linux")]
 impl<T: Transport> AsFd for Server<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.readiness.epoll()
+        self.readiness.expose()
     }
 }
 
 impl<T: Transport> Drop for Server<T> {
     fn drop(&mut self) {
-        // In a forked child the name is still the parent's.
-        if self.made_by == std::process::id() {
-            self.destroy();
-        }
+        self.destroy();
     }
 }
 
@@ -256,17 +299,20 @@ impl<T: Transport> Operation for Accept<'_, T> {
         if self.server.listener.is_none() {
             return Err(ErrorKind::Closed.into());
         }
-        let more = self.server.ready.is_empty() && self.server.advance()?;
+        if self.server.ready.is_empty() {
+            self.server.advance()?;
+        }
         let Some(connection) = self.server.ready.pop_front() else {
-            return Ok(if more { Try::Again } else { Try::NotNow });
+            self.server.readiness.wake_at(self.server.next_wake(), self.server.waiting.seams.now());
+            return Ok(Try::NotNow);
         };
-        self.server.door.counters.ready.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.server.door.counters.ready.fetch_add(1, Relaxed);
         Ok(Try::Done(connection))
     }
 
     /// `advance` has armed everything that said "not now".
     fn arm(&mut self) -> io::Result<bool> {
-        Ok(true)
+        Ok(!self.server.more)
     }
 
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
@@ -281,7 +327,7 @@ impl<T: Transport> Operation for Accept<'_, T> {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        self.server.half_open.next_expiry().into_iter().chain(self.server.paused).min()
+        self.server.next_wake()
     }
 }
 

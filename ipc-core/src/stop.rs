@@ -16,7 +16,8 @@ use crate::{ErrorKind, Result};
 /// Ends every wait of the servers and connections it was given to. Clones are the same handle.
 ///
 /// After [`stop`](Self::stop), calls that may wait return [`ErrorKind::Stopped`]; the `try_` words and
-/// `disconnect_from` still work, so that what is there can be taken and a goodbye said.
+/// `disconnect_from` still work, so that what is there can be taken and a goodbye said. A handle belongs to the
+/// process that made it: pulled in a forked child, it ends the child's calls and leaves the parent alone.
 ///
 /// A server or connection with a handle pays for it: it waits with poll(2) beside its reads, three system
 /// calls instead of one when it has to sleep.
@@ -26,6 +27,7 @@ pub struct StopHandle(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     level: AtomicU8,
+    made_by: u32,
     wake: PipeReader,
     ring: PipeWriter,
 }
@@ -41,7 +43,7 @@ impl StopHandle {
     /// No descriptor is left.
     pub fn new() -> Result<Self> {
         let (wake, ring) = io::pipe()?;
-        Ok(Self(Arc::new(Inner { level: AtomicU8::new(RUNNING), wake, ring })))
+        Ok(Self(Arc::new(Inner { level: AtomicU8::new(RUNNING), made_by: std::process::id(), wake, ring })))
     }
 
     /// A handle that SIGINT and SIGTERM pull: both are blocked in the calling thread and taken by a thread of
@@ -96,7 +98,8 @@ impl StopHandle {
 
     /// The byte stays in the pipe for ever, so the descriptor is readable for every wait to come.
     fn raise(&self, level: u8) {
-        if self.0.level.fetch_max(level, SeqCst) == RUNNING {
+        // A forked child shares the pipe but not the level.
+        if self.0.level.fetch_max(level, SeqCst) == RUNNING && self.0.made_by == std::process::id() {
             // The pipe is empty and its reader is ours: this cannot fail and does not block.
             let _ = (&self.0.ring).write(&[1]);
         }

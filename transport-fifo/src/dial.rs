@@ -116,7 +116,11 @@ impl Handshake<Fifo> for Outgoing {
 impl Outgoing {
     fn check_server(&self) -> Result<()> {
         let mut fds = [PollFd::new(self.rendezvous.as_fd(), PollFlags::empty())];
-        poll(&mut fds, PollTimeout::ZERO)?;
+        match poll(&mut fds, PollTimeout::ZERO) {
+            // A signal came between: it is asked again at the next step.
+            Err(nix::errno::Errno::EINTR) => return Ok(()),
+            asked => asked?,
+        };
         let gone = fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR));
         if gone { Err(ErrorKind::PeerGone.into()) } else { Ok(()) }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use ipc_core::{
     Access, Arrival, CLIENTS, Config, Entry, Error, Folder, Interest, Interests, Kind, Link, Peer, PeerPid, Place, Proof,
-    Refusal, Result, TEMPORARY, Up, Wait,
+    Refusal, Result, Sweeper, TEMPORARY, Up, Wait,
 };
 use nix::{errno::Errno, unistd::read};
 
@@ -31,6 +31,9 @@ pub struct Listener {
     _writer: OwnedFd,
     identity: (u64, u64),
     finder: Finder,
+    /// Knocked when no descriptor was left to open the pair with.
+    waiting: Option<Knock>,
+    sweeper: Sweeper,
 }
 
 pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
@@ -47,7 +50,16 @@ pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
     let (reader, writer, identity) = opened.inspect_err(|_| {
         let _ = folder.remove(&temporary);
     })?;
-    Ok(Listener { folder: folder.clone(), clients, reader, _writer: writer, identity, finder: Finder::default() })
+    Ok(Listener {
+        folder: folder.clone(),
+        clients,
+        reader,
+        _writer: writer,
+        identity,
+        finder: Finder::default(),
+        waiting: None,
+        sweeper: Sweeper::new(config.seams.clone()),
+    })
 }
 
 fn open_both(folder: &Folder, name: &str) -> io::Result<(OwnedFd, OwnedFd, (u64, u64))> {
@@ -64,6 +76,9 @@ const READS: usize = 16;
 
 impl ipc_core::Listener<Fifo> for Listener {
     fn try_accept(&mut self) -> io::Result<Option<Arrival<Fifo>>> {
+        if let Some(knock) = self.waiting.take() {
+            return self.pick_up(&knock).map(Some);
+        }
         for _ in 0..READS {
             match self.finder.next_found() {
                 Some(Found::Knock(knock)) => return self.pick_up(&knock).map(Some),
@@ -73,7 +88,10 @@ impl ipc_core::Listener<Fifo> for Listener {
             let mut room = [0; READ];
             match read(&self.reader, &mut room) {
                 Ok(count) => self.finder.feed(&room[..count]),
-                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EAGAIN) => {
+                    self.sweeper.sweep(&self.clients, |name| is_dead(&self.clients, name));
+                    return Ok(None);
+                }
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
@@ -89,11 +107,14 @@ impl ipc_core::Listener<Fifo> for Listener {
 }
 
 impl Listener {
-    fn pick_up(&self, knock: &Knock) -> io::Result<Arrival<Fifo>> {
+    fn pick_up(&mut self, knock: &Knock) -> io::Result<Arrival<Fifo>> {
         Ok(match self.open_pair(knock) {
             Ok(link) => Arrival::Incoming(Up::new(link)),
             Err(NotPicked::Client(reason)) => Arrival::Rejected(reason, None),
-            Err(NotPicked::Server(error)) => return Err(error),
+            Err(NotPicked::Server(error)) => {
+                self.waiting = Some(*knock);
+                return Err(error);
+            }
         })
     }
 
@@ -105,16 +126,19 @@ impl Listener {
         if !(is_private_fifo(&one) && is_private_fifo(&other) && one.uid == other.uid) {
             return Err(NotPicked::Client(Refusal::BadRendezvous));
         }
-        self.clients.remove(&names[0])?;
-        self.clients.remove(&names[1])?;
+        // The end to read from first: opening the other then proves that the client lives, for it fails without
+        // the client's reader (ENXIO). Both before the names go, so that a lack of descriptors can be made up for.
+        let rx = c2s.open(Access::Read)?;
+        let tx = s2c.open(Access::Write);
+        if !matches!(&tx, Err(error) if is_scarce(error)) {
+            self.clients.remove(&names[0])?;
+            self.clients.remove(&names[1])?;
+        }
+        let tx = tx?;
         // With no name left, nobody can name this pair to us a second time: no hard link was kept.
         if c2s.look()?.links + s2c.look()?.links > 0 {
             return Err(NotPicked::Client(Refusal::BadRendezvous));
         }
-        // The end to read from first: opening the other then proves that the client lives, for it fails without
-        // the client's reader (ENXIO).
-        let rx = c2s.open(Access::Read)?;
-        let tx = s2c.open(Access::Write)?;
         let peer = Peer::new(Some(one.uid), None, PeerPid::Claimed(knock.pid), Proof::FileOwner);
         Ok(link(tx, rx, true, peer, knock.nonce))
     }
@@ -129,10 +153,26 @@ enum NotPicked {
 impl From<io::Error> for NotPicked {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => Self::Server(error),
+            _ if is_scarce(&error) => Self::Server(error),
             Some(Errno::ENXIO | Errno::ENOENT) => Self::Client(Refusal::Gone),
             _ => Self::Client(Refusal::BadRendezvous),
         }
+    }
+}
+
+/// No descriptor or memory is left here; the client is not to blame.
+fn is_scarce(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
+}
+
+/// Nobody reads it: its client is gone. Of the other FIFO of a pair, which we would read, that cannot be asked; it
+/// goes with its twin.
+fn is_dead(clients: &Folder, name: &str) -> bool {
+    let asked = format!("{}.s2c", name.trim_end_matches(".c2s").trim_end_matches(".s2c"));
+    match clients.open_file(&asked, Access::Write) {
+        Ok(_) => false,
+        Err(error) => matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENXIO | Errno::ENOENT)),
     }
 }
 
@@ -143,5 +183,10 @@ fn is_private_fifo(file: &Entry) -> bool {
 impl Wait for Listener {
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
         into.add(self.reader.as_fd(), Interest::Readable);
+    }
+
+    /// What was read along with the last knock shows on no descriptor.
+    fn arm(&mut self) -> io::Result<bool> {
+        Ok(!self.finder.has_whole())
     }
 }

@@ -93,6 +93,12 @@ impl Finder {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Whether there are enough bytes for a record.
+    #[must_use]
+    pub fn has_whole(&self) -> bool {
+        self.bytes.len() - self.at >= SIZE
+    }
+
     /// What comes next, as far as can be told yet.
     pub fn next_found(&mut self) -> Option<Found> {
         let rest = self.bytes.get(self.at..)?;

@@ -2,7 +2,8 @@
 //!
 //! The bell is a socket pair, one end with each half. A half that is about to sleep says so ([`Wait::arm`]) after
 //! it has emptied its bell, and looks once more; the other half rings only for a sleeper. So nothing is missed, and
-//! a busy road makes no system call.
+//! a busy road makes no system call. Both ends of the pair live as long as either half, so that ringing for nobody
+//! is no broken pipe.
 
 use std::{
     collections::VecDeque,
@@ -30,8 +31,14 @@ struct State {
 
 #[derive(Debug)]
 struct Half {
-    state: Arc<Mutex<State>>,
-    bell: UnixStream,
+    road: Arc<Road>,
+    end: usize,
+}
+
+#[derive(Debug)]
+struct Road {
+    state: Mutex<State>,
+    bells: [UnixStream; 2],
 }
 
 /// The half that sends.
@@ -46,23 +53,27 @@ pub(crate) fn road() -> io::Result<(Tx, Rx)> {
     let (one, other) = UnixStream::pair()?;
     one.set_nonblocking(true)?;
     other.set_nonblocking(true)?;
-    let state = Arc::<Mutex<State>>::default();
-    Ok((Tx(Half { state: state.clone(), bell: one }), Rx(Half { state, bell: other })))
+    let road = Arc::new(Road { state: Mutex::default(), bells: [one, other] });
+    Ok((Tx(Half { road: road.clone(), end: 0 }), Rx(Half { road, end: 1 })))
 }
 
 impl Half {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every change below is whole at once, so a panic elsewhere cannot have left it half-made.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.road.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ring(&self) {
-        // A full bell rings already; one whose other end is gone has nobody to wake.
-        let _ = (&self.bell).write(&[1]);
+        // A full bell rings already.
+        let _ = (&mut self.bell()).write(&[1]);
     }
 
     fn empty_bell(&self) {
-        while matches!((&self.bell).read(&mut [0; 64]), Ok(count) if count > 0) {}
+        while matches!((&mut self.bell()).read(&mut [0; 64]), Ok(count) if count > 0) {}
+    }
+
+    fn bell(&self) -> &UnixStream {
+        &self.road.bells[self.end]
     }
 }
 
@@ -153,12 +164,12 @@ impl Drop for Rx {
 
 impl AsFd for Tx {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.bell.as_fd()
+        self.0.bell().as_fd()
     }
 }
 
 impl AsFd for Rx {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.bell.as_fd()
+        self.0.bell().as_fd()
     }
 }

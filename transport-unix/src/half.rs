@@ -34,7 +34,8 @@ impl ipc_core::Tx for Tx {
     }
 
     fn finish(&mut self) {
-        end(&self.0, Shutdown::Write);
+        // A socket whose peer is gone has nothing left to shut.
+        let _ = self.0.shutdown(Shutdown::Write);
     }
 }
 
@@ -50,20 +51,12 @@ impl ipc_core::Rx for Rx {
     }
 
     fn finish(&mut self) {
-        end(&self.0, Shutdown::Read);
+        let _ = self.0.shutdown(Shutdown::Read);
     }
 }
 
 fn flags(may_block: bool) -> MsgFlags {
     if may_block { MsgFlags::empty() } else { MsgFlags::MSG_DONTWAIT }
-}
-
-/// Ends one direction while the other half still needs the socket; closing it ends both.
-fn end(stream: &Arc<UnixStream>, direction: Shutdown) {
-    if Arc::strong_count(stream) > 1 {
-        // A socket whose peer is gone has nothing left to shut.
-        let _ = stream.shutdown(direction);
-    }
 }
 
 impl Wait for Tx {

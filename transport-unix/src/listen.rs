@@ -15,7 +15,7 @@ use std::{
 
 use ipc_core::{
     Arrival, CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Interest, Interests, Place, Refusal, Result,
-    TEMPORARY, Up, Wait, base_name, random_nonce,
+    Sweeper, TEMPORARY, Up, Wait, base_name,
 };
 
 use crate::{
@@ -34,6 +34,7 @@ pub struct Listener {
     rendezvous: Rendezvous,
     clients: Option<Folder>,
     config: Config,
+    sweeper: Sweeper,
 }
 
 /// The name in the file system, and what it was when we made it: it is only removed while it is still that.
@@ -69,34 +70,46 @@ fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
         let _ = folder.remove(&temporary);
     })?;
     let rendezvous = Rendezvous::Leased(folder.clone(), identity);
-    Ok(Listener { socket, rendezvous, clients, config: config.clone() })
+    Ok(Listener { socket, rendezvous, clients, config: config.clone(), sweeper: Sweeper::new(config.seams.clone()) })
 }
 
 /// A path outside our directory. The lease on it is held already, so no other hobnob server is taking it; but one
 /// that knows nothing of leases may be serving it: that is asked by connecting.
 fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) => must_be_dead(path, &found)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+    let dead = match std::fs::symlink_metadata(path) {
+        Ok(found) => {
+            must_be_dead(path, &found)?;
+            Some((found.dev(), found.ino()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
+    };
+    let temporary = temporary_beside(path);
+    // Under the lease, a socket of ours with this name was left by a server that was killed.
+    if std::fs::symlink_metadata(&temporary).is_ok_and(|left| is_our_socket(&left)) {
+        std::fs::remove_file(&temporary)?;
     }
-    let temporary = temporary_beside(path)?;
     let socket = UnixListener::bind(&temporary).map_err(|error| too_long(path, error))?;
     let made = socket.set_nonblocking(true).and_then(|()| {
         let file = std::fs::symlink_metadata(&temporary)?;
-        std::fs::rename(&temporary, path)?;
+        put_in_place(&temporary, path, dead)?;
         Ok((file.dev(), file.ino()))
     });
     let identity = made.inspect_err(|_| {
         let _ = std::fs::remove_file(&temporary);
+    });
+    let identity = identity.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => in_use(path),
+        _ => error.into(),
     })?;
     let rendezvous = Rendezvous::Path(path.to_owned(), identity);
-    Ok(Listener { socket, rendezvous, clients: None, config: config.clone() })
+    let sweeper = Sweeper::new(config.seams.clone());
+    Ok(Listener { socket, rendezvous, clients: None, config: config.clone(), sweeper })
 }
 
 fn must_be_dead(path: &Path, found: &std::fs::Metadata) -> Result<()> {
-    let uid = nix::unistd::geteuid().as_raw();
-    if !found.file_type().is_socket() || found.uid() != uid {
+    let uid = nix::unistd::geteuid();
+    if !is_our_socket(found) {
         return Err(Error::denied(format!(
             "{} is there, belongs to uid {} and is {}; expected nothing, or a dead server's socket of uid {uid}",
             path.display(),
@@ -112,16 +125,44 @@ fn must_be_dead(path: &Path, found: &std::fs::Metadata) -> Result<()> {
     )?;
     let there = nix::sys::socket::UnixAddr::new(path)?;
     match nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&probe), &there) {
-        Err(nix::errno::Errno::ECONNREFUSED) => Ok(()),
+        Err(nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::ENOENT) => Ok(()),
         // It answered, or has a full backlog, or speaks datagrams: somebody is there.
-        _ => Err(ErrorKind::NameInUse { name: path.display().to_string(), holder: None }.into()),
+        _ => Err(in_use(path)),
     }
 }
 
-fn temporary_beside(path: &Path) -> Result<PathBuf> {
-    let random = u128::from_be_bytes(random_nonce()?);
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    Ok(parent.join(format!("{TEMPORARY}{:08x}", random as u32)))
+fn in_use(path: &Path) -> Error {
+    ErrorKind::NameInUse { name: path.display().to_string(), holder: None }.into()
+}
+
+fn is_our_socket(file: &std::fs::Metadata) -> bool {
+    file.file_type().is_socket() && file.uid() == nix::unistd::geteuid().as_raw()
+}
+
+fn temporary_beside(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(TEMPORARY);
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
+}
+
+/// Renames over the dead socket that was found, or over nothing. Servers of another runtime directory, or of
+/// another library, hold no lease of ours: what has come in the meantime is left alone.
+fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::Result<()> {
+    let taken = || io::Error::from(io::ErrorKind::AddrInUse);
+    if dead.is_some() {
+        let found = std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        return if found == dead || found.is_none() { std::fs::rename(temporary, path) } else { Err(taken()) };
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+        renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE).map_err(|errno| match errno {
+            nix::errno::Errno::EEXIST => taken(),
+            errno => errno.into(),
+        })
+    }
+    #[cfg(not(target_os = "linux"))]
+    std::fs::rename(temporary, path)
 }
 
 fn too_long(path: &Path, error: io::Error) -> Error {
@@ -139,7 +180,13 @@ impl ipc_core::Listener<Unix> for Listener {
     fn try_accept(&mut self) -> io::Result<Option<Arrival<Unix>>> {
         let (stream, from) = match self.socket.accept() {
             Ok(accepted) => accepted,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(clients) = &self.clients {
+                    // Older than any file that would still be taken.
+                    self.sweeper.sweep(clients, |_| true);
+                }
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         // A peer that is gone again has no credentials on some systems.
