@@ -10,7 +10,9 @@ use std::{
 };
 
 use clap::Parser;
-use hobnob::{AnyConnection, AnyServer, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result, connect_to};
+use hobnob::{
+    AnyConnection, AnyServer, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result, connect_to,
+};
 
 /// Echoes messages of many sizes over every transport, and checks every byte.
 #[derive(Parser)]
@@ -75,7 +77,9 @@ fn check(server: &mut AnyConnection, size: usize, seed: usize) -> Result<usize> 
     server.send_info(&info)?;
     match server.recv_borrowed()? {
         Some(back) if back == info => Ok(size),
-        Some(back) => Err(std::io::Error::other(format!("sent {size} bytes, got {} others back", back.len())).into()),
+        Some(back) => {
+            Err(std::io::Error::other(format!("sent {size} bytes, got {} others back", back.len())).into())
+        }
         None => Err(ErrorKind::PeerGone.into()),
     }
 }
@@ -100,7 +104,9 @@ impl Server {
         BufReader::new(child.stdout.take().ok_or(ErrorKind::PeerGone)?).read_line(&mut line)?;
         match line.trim_end() {
             "listening" => Ok(Self::Process(child)),
-            said => Err(std::io::Error::other(format!("the server said {said:?} and not that it listens")).into()),
+            said => {
+                Err(std::io::Error::other(format!("the server said {said:?} and not that it listens")).into())
+            }
         }
     }
 

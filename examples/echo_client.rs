@@ -7,7 +7,9 @@ use std::{
 };
 
 use clap::Parser;
-use hobnob::{Address, AnyConnection, ConnectOptions, Deadline, Error, ErrorKind, IpcReceiver, IpcSender, Result};
+use hobnob::{
+    Address, AnyConnection, ConnectOptions, Deadline, Error, ErrorKind, IpcReceiver, IpcSender, Result,
+};
 
 /// Sends messages to an echo server and prints what comes back.
 #[derive(Parser)]
@@ -47,7 +49,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let patience = Deadline::Within(arguments.timeout);
-    let mut server = AnyConnection::connect_with(&arguments.address, &ConnectOptions::new().deadline(patience))?;
+    let mut server =
+        AnyConnection::connect_with(&arguments.address, &ConnectOptions::new().deadline(patience))?;
     server.set_send_deadline(patience);
     server.set_recv_deadline(patience);
     if let Some(count) = arguments.count {
@@ -82,7 +85,11 @@ fn measure(server: &mut AnyConnection, count: u32, size: usize) -> Result<()> {
     times.sort_unstable();
     let at = |part: usize| times[(times.len() - 1) * part / 100].as_secs_f64() * 1e6;
     let rate = f64::from(count) / times.iter().sum::<Duration>().as_secs_f64();
-    println!("{count} messages of {size} B: p50 {:.1} us, p99 {:.1} us, {rate:.0} messages/s", at(50), at(99));
+    println!(
+        "{count} messages of {size} B: p50 {:.1} us, p99 {:.1} us, {rate:.0} messages/s",
+        at(50),
+        at(99)
+    );
     Ok(())
 }
 

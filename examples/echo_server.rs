@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
-use hobnob::{AnyConnection, Address, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result, StopHandle};
+use hobnob::{Address, AnyConnection, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result, StopHandle};
 
 /// Echoes every message of every client until SIGINT or SIGTERM.
 #[derive(Parser)]

@@ -6,8 +6,9 @@ use std::{
 };
 
 use ipc_core::{
-    Address, ConnectOptions, Connection, Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer,
-    Name, Peer, Result, Server, ServerOptions, ServerStats, StopHandle, Target, Transport, look_up, nobody_serves,
+    Address, ConnectOptions, Connection, Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender,
+    IpcServer, Name, Peer, Result, Server, ServerOptions, ServerStats, StopHandle, Target, Transport,
+    look_up, nobody_serves,
 };
 
 use crate::transports::{FEATURES, LIST, Row};
@@ -116,7 +117,9 @@ fn follow(at: &Address, name: &Name, options: &ConnectOptions) -> Result<AnyConn
             None => return Err(last),
         }
         match (row.connect_to)(at, &options) {
-            Err(error) if !last_try && matches!(error.kind(), ErrorKind::WrongTransport { .. }) => last = error,
+            Err(error) if !last_try && matches!(error.kind(), ErrorKind::WrongTransport { .. }) => {
+                last = error
+            }
             connected => return connected,
         }
     }
@@ -134,12 +137,16 @@ fn wrong(server: String) -> Error {
 fn row_of(scheme: &str) -> Result<&'static Row> {
     LIST.iter().find(|row| row.scheme == scheme).ok_or_else(|| match compiled_in().as_str() {
         "" => no_transport(),
-        list => Error::bad_address(format!("the transport {scheme:?} is not compiled in; expected one of: {list} (features: {FEATURES})")),
+        list => Error::bad_address(format!(
+            "the transport {scheme:?} is not compiled in; expected one of: {list} (features: {FEATURES})"
+        )),
     })
 }
 
 fn no_transport() -> Error {
-    Error::bad_address(format!("no transport is compiled in; expected at least one of hobnob's features: {FEATURES}"))
+    Error::bad_address(format!(
+        "no transport is compiled in; expected at least one of hobnob's features: {FEATURES}"
+    ))
 }
 
 fn compiled_in() -> String {

@@ -6,9 +6,9 @@ mod transports;
 
 pub use any::{AnyConnection, AnyServer};
 pub use ipc_core::{
-    Address, ClientFile, ConnectOptions, Deadline, Error, ErrorKind, Holder, IpcConnection, IpcReceiver, IpcSender,
-    IpcServer, Limits, Name, Peer, PeerPid, Proof, Refusal, Result, Seams, Served, ServerOptions, ServerStats,
-    StopHandle, Traffic, VARIABLE, serve,
+    Address, ClientFile, ConnectOptions, Deadline, Error, ErrorKind, Holder, IpcConnection, IpcReceiver,
+    IpcSender, IpcServer, Limits, Name, Peer, PeerPid, Proof, Refusal, Result, Seams, Served, ServerOptions,
+    ServerStats, StopHandle, Traffic, VARIABLE, serve,
 };
 
 /// The transports themselves, for code that fixes one at compile time.

@@ -32,7 +32,10 @@ pub fn the_oldest_silent_client_makes_room<T: Transport>() {
     speaking.write(&speaking.hello(Raw::<T>::terms()));
     let silent: Vec<_> = (0..5).map(|_| Raw::<T>::knock(&place)).collect();
     accept_until(&mut server, |stats| stats.refused(Refusal::Evicted) == 3, "a silent one");
-    assert_eq!(kind_of(&server.accept_client_by(Deadline::Within(Duration::from_millis(150)))), Some(&ErrorKind::TimedOut));
+    assert_eq!(
+        kind_of(&server.accept_client_by(Deadline::Within(Duration::from_millis(150)))),
+        Some(&ErrorKind::TimedOut)
+    );
     assert_eq!((server.stats().arrived, server.stats().refused_in_all()), (6, 3), "one too many had to go");
     let verdict = speaking.verdict().expect("the one that spoke was kept");
     speaking.write(&frame(FrameKind::Ready, &verdict.nonce));
@@ -86,14 +89,22 @@ pub fn a_bad_hello_is_counted_and_harms_nobody<T: Transport>() {
         let mut raw = Raw::<T>::knock(&place);
         raw.write(&frame(FrameKind::Hello, &Hello { terms: Raw::<T>::terms(), nonce: [1; 16] }.encode()));
         let before = server.stats().refused(Refusal::Malformed);
-        accept_until(&mut server, |stats| stats.refused(Refusal::Malformed) > before, "a hello for another knock");
+        accept_until(
+            &mut server,
+            |stats| stats.refused(Refusal::Malformed) > before,
+            "a hello for another knock",
+        );
     }
     client.send_info(b"unharmed").unwrap();
     assert_eq!(served.recv_borrowed().unwrap(), Some(&b"unharmed"[..]));
     let _ = stage.pair(&mut server);
 }
 
-fn accept_until<T: Transport>(server: &mut ipc_core::Server<T>, enough: impl Fn(ServerStats) -> bool, what: &str) {
+fn accept_until<T: Transport>(
+    server: &mut ipc_core::Server<T>,
+    enough: impl Fn(ServerStats) -> bool,
+    what: &str,
+) {
     while !enough(server.stats()) {
         let accepted = server.accept_client_by(Deadline::Within(Duration::from_millis(5)));
         assert_eq!(kind_of(&accepted), Some(&ErrorKind::TimedOut), "{what} was let in");

@@ -20,7 +20,11 @@ pub fn peer_is_us<T: Transport>() {
         assert_eq!(peer.uid, Some(geteuid().as_raw()));
         assert_eq!(peer.pid.number(), Some(std::process::id()));
         let verified = matches!(peer.pid, PeerPid::Verified(_));
-        assert_eq!(verified, peer.proof != Proof::FileOwner, "a pid is verified only on the kernel's word: {peer}");
+        assert_eq!(
+            verified,
+            peer.proof != Proof::FileOwner,
+            "a pid is verified only on the kernel's word: {peer}"
+        );
         assert_ne!(peer.proof, Proof::None);
     }
 }

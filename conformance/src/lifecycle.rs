@@ -81,7 +81,11 @@ pub fn half_a_message_then_death_is_truncated<T: Transport>() {
         });
         assert_eq!(served.recv_borrowed().unwrap(), Some(&b"whole"[..]));
         for _ in 0..2 {
-            assert_eq!(kind_of(&served.recv_borrowed()), Some(&ErrorKind::Truncated), "cut after {cut} bytes");
+            assert_eq!(
+                kind_of(&served.recv_borrowed()),
+                Some(&ErrorKind::Truncated),
+                "cut after {cut} bytes"
+            );
         }
     }
 }
@@ -156,9 +160,10 @@ pub fn descriptors_do_not_leak_over_exec_or_close<T: Transport>() {
 pub(crate) fn count_descriptors<T: Transport>() {
     // Descriptors that are opened once for good, such as the randomness source, are there after the first round.
     let inherited = descriptors();
-    let baseline = (0..3).map(|_| one_of_everything::<T>(&inherited)).last();
+    one_of_everything::<T>(&inherited);
+    let baseline = one_of_everything::<T>(&inherited);
     for _ in 0..20 {
-        assert_eq!(Some(one_of_everything::<T>(&inherited)), baseline, "descriptors leak");
+        assert_eq!(one_of_everything::<T>(&inherited), baseline, "descriptors leak");
     }
     println!("begun");
 }
@@ -187,7 +192,8 @@ fn one_of_everything<T: Transport>(inherited: &[i32]) -> usize {
 
 fn descriptors() -> Vec<i32> {
     let listed = fs::read_dir("/proc/self/fd").unwrap();
-    let all: Vec<i32> = listed.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    let all: Vec<i32> =
+        listed.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
     // Without the one that the listing itself has opened.
     all.into_iter().filter(|fd| fs::read_link(format!("/proc/self/fd/{fd}")).is_ok()).collect()
 }

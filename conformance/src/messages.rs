@@ -48,7 +48,11 @@ pub fn carries_every_size_from_0_to_16_mib<T: Transport>() {
     let (mut client, mut served) = stage.pair(&mut stage.server());
     let edges = [8, 64, 1024, 4096, 65_536, 131_072, 212_960, 1 << 20];
     let around = edges.into_iter().flat_map(|edge| (edge - 9)..=(edge + 1));
-    let sizes: Vec<usize> = (0..8).chain(around).chain([10 << 20, (16 << 20) - 1, 16 << 20]).map(|s: i64| s.max(0) as usize).collect();
+    let sizes: Vec<usize> = (0..8)
+        .chain(around)
+        .chain([10 << 20, (16 << 20) - 1, 16 << 20])
+        .map(|s: i64| s.max(0) as usize)
+        .collect();
     thread::scope(|scope| {
         scope.spawn(move || echo(&mut served).unwrap());
         for size in sizes {
@@ -103,11 +107,13 @@ pub fn refused_send_takes_nothing<T: Transport>() {
     let mut accepted = Vec::new();
     let mut refusals = 0;
     for i in 0.. {
-        let deadline = if refusals % 2 == 0 { Deadline::Now } else { Deadline::Within(Duration::from_millis(5)) };
+        let deadline =
+            if refusals % 2 == 0 { Deadline::Now } else { Deadline::Within(Duration::from_millis(5)) };
         match client.send_info_by(&pattern(i, 10_007), deadline) {
             Ok(()) => accepted.push(i),
             Err(error) => {
-                let expected = if deadline == Deadline::Now { ErrorKind::WouldBlock } else { ErrorKind::TimedOut };
+                let expected =
+                    if deadline == Deadline::Now { ErrorKind::WouldBlock } else { ErrorKind::TimedOut };
                 assert_eq!(*error.kind(), expected);
                 refusals += 1;
             }
@@ -160,9 +166,14 @@ pub fn cancelled_receive_loses_nothing<T: Transport>() {
             loop {
                 tries += 1;
                 let brief = Deadline::Within(Duration::from_micros(u64::from(tries % 300)));
-                match served.recv_info_by(&mut info, if tries % 2 == 0 { Deadline::Now } else { brief }) {
+                match served
+                    .recv_info_by(&mut info, if tries.is_multiple_of(2) { Deadline::Now } else { brief })
+                {
                     Ok(more) => break assert!(more),
-                    Err(error) => assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}"),
+                    Err(error) => assert!(
+                        matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+                        "{error}"
+                    ),
                 }
                 given_up += 1;
             }

@@ -39,7 +39,9 @@ pub fn stale_name_is_taken_over<T: Transport>() {
         client.send_info(b"x").unwrap();
         assert_eq!(client.recv_borrowed().unwrap(), Some(&b"x"[..]));
         let taken = Server::<T>::new_server_with(&stage.address, &stage.server_options());
-        assert!(matches!(kind_of(&taken), Some(ErrorKind::NameInUse { holder: Some(holder), .. }) if holder.pid == dead.pid()));
+        assert!(
+            matches!(kind_of(&taken), Some(ErrorKind::NameInUse { holder: Some(holder), .. }) if holder.pid == dead.pid())
+        );
         dead.kill();
         assert_eq!(kind_of(&client.recv_borrowed()), Some(&ErrorKind::PeerGone));
         assert!(matches!(kind_of(&stage.connect()), Some(ErrorKind::NoSuchServer { .. })));
@@ -113,7 +115,9 @@ pub fn waiting_for_a_server_finds_it_when_it_comes<T: Transport>() {
     let brief = options.clone().deadline(Duration::from_millis(30));
     assert_eq!(kind_of(&Connection::<T>::connect_with(&stage.address, &brief)), Some(&ErrorKind::TimedOut));
     thread::scope(|scope| {
-        let client = scope.spawn(|| Connection::<T>::connect_with(&stage.address, &options.deadline(Deadline::Forever)).unwrap());
+        let client = scope.spawn(|| {
+            Connection::<T>::connect_with(&stage.address, &options.deadline(Deadline::Forever)).unwrap()
+        });
         let mut served = stage.server().accept_client().unwrap();
         client.join().unwrap().send_info(b"found").unwrap();
         assert_eq!(served.recv_borrowed().unwrap(), Some(&b"found"[..]));

@@ -1,10 +1,14 @@
 //! What every test needs: a directory of its own, a server, a connected pair.
 
-use std::{marker::PhantomData, sync::atomic::{AtomicU64, Ordering}, thread};
+use std::{
+    marker::PhantomData,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
 use ipc_core::{
-    Address, ConnectOptions, Connection, Error, ErrorKind, IpcReceiver, IpcSender, IpcServer, Place, Result, Server,
-    ServerOptions, Transport,
+    Address, ConnectOptions, Connection, Error, ErrorKind, IpcReceiver, IpcSender, IpcServer, Place, Result,
+    Server, ServerOptions, Transport,
 };
 use tempfile::TempDir;
 

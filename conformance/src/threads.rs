@@ -7,7 +7,8 @@ use std::{
 };
 
 use ipc_core::{
-    Connection, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Server, StopHandle, Transport, serve,
+    Connection, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Server, StopHandle,
+    Transport, serve,
 };
 
 use crate::{
@@ -122,7 +123,10 @@ pub fn many_clients_each_get_their_own_answers<T: Transport>() {
                 for i in 0..50 {
                     let info = pattern(client * 1000 + i, 10 + client * 100 + i);
                     server.send_info(&info).unwrap();
-                    assert!(server.recv_borrowed().unwrap() == Some(&info[..]), "client {client} got another's answer");
+                    assert!(
+                        server.recv_borrowed().unwrap() == Some(&info[..]),
+                        "client {client} got another's answer"
+                    );
                 }
                 server.disconnect_from().unwrap();
             });
@@ -184,7 +188,9 @@ pub fn a_panicking_handler_ends_its_own_connection_only<T: Transport>() {
         }
         Ok(())
     });
-    let serving = thread::spawn(move || serve(server, Duration::from_secs(5), move |client: &mut Connection<T>| handler(client)));
+    let serving = thread::spawn(move || {
+        serve(server, Duration::from_secs(5), move |client: &mut Connection<T>| handler(client))
+    });
     let (mut doomed, mut other) = (stage.connect().unwrap(), stage.connect().unwrap());
     doomed.send_info(b"panic").unwrap();
     assert_eq!(kind_of(&doomed.recv_borrowed()), Some(&ErrorKind::PeerGone));

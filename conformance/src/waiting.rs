@@ -8,7 +8,8 @@ use std::{
 };
 
 use ipc_core::{
-    ConnectOptions, Connection, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, StopHandle, Transport,
+    ConnectOptions, Connection, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer,
+    StopHandle, Transport,
     frame::{FrameKind, header},
 };
 use nix::{
@@ -49,7 +50,9 @@ pub fn deadline_is_kept_and_not_early<T: Transport>() {
     client.set_recv_deadline(span.into());
     timed("receive with the deadline set", &mut || kind_of(&client.recv_info(&mut Vec::new())).cloned());
     while client.try_send_info(&[0; 5000]).is_ok() {}
-    timed("send", &mut || kind_of(&client.send_info_by(b"x", Instant::now().checked_add(span).unwrap().into())).cloned());
+    timed("send", &mut || {
+        kind_of(&client.send_info_by(b"x", Instant::now().checked_add(span).unwrap().into())).cloned()
+    });
     timed("flush or send", &mut || {
         client.set_send_deadline(span.into());
         kind_of(&client.send_info(b"x")).cloned()
@@ -112,14 +115,22 @@ pub fn a_stop_handle_ends_every_wait<T: Transport>() {
     });
     assert!(stop.is_stopped());
     assert_eq!(kind_of(&server.accept_client()), Some(&ErrorKind::Stopped), "and every later one");
-    assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock), "what does not wait is not ended");
+    assert_eq!(
+        kind_of(&server.try_accept_client()),
+        Some(&ErrorKind::WouldBlock),
+        "what does not wait is not ended"
+    );
     receiving.disconnect_from().unwrap();
 }
 
 extern "C" fn nothing(_: nix::libc::c_int) {}
 
 pub fn signals_do_not_break_waits<T: Transport>() {
-    let action = signal::SigAction::new(signal::SigHandler::Handler(nothing), signal::SaFlags::empty(), signal::SigSet::empty());
+    let action = signal::SigAction::new(
+        signal::SigHandler::Handler(nothing),
+        signal::SaFlags::empty(),
+        signal::SigSet::empty(),
+    );
     // SAFETY: the handler does nothing, so it is safe to run at any moment; no one else here uses SIGUSR1.
     unsafe { signal::sigaction(signal::Signal::SIGUSR1, &action) }.unwrap();
     let stage = Stage::<T>::new();

@@ -70,7 +70,9 @@ impl FromStr for Address {
 
 fn bare(text: &str) -> Result<Address> {
     if text.starts_with('/') {
-        return Err(Error::bad_address(format!("the path {text:?} has no scheme; expected e.g. unix:{text}")));
+        return Err(Error::bad_address(format!(
+            "the path {text:?} has no scheme; expected e.g. unix:{text}"
+        )));
     }
     Ok(Address { scheme: None, target: Target::Name(text.parse()?) })
 }
@@ -80,7 +82,9 @@ fn check_scheme(scheme: &str) -> Result<()> {
     if letters && scheme.starts_with(|c: char| c.is_ascii_lowercase()) && scheme.len() <= 8 {
         return Ok(());
     }
-    Err(Error::bad_address(format!("the scheme {scheme:?} is none; expected 1 to 8 of a-z 0-9, beginning with a letter")))
+    Err(Error::bad_address(format!(
+        "the scheme {scheme:?} is none; expected 1 to 8 of a-z 0-9, beginning with a letter"
+    )))
 }
 
 fn target(rest: &str) -> Result<Target> {
@@ -89,7 +93,9 @@ fn target(rest: &str) -> Result<Target> {
     }
     match rest.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() => {
-            let port = port.parse().map_err(|_| Error::bad_address(format!("the port {port:?} is none; expected 0 to 65535")))?;
+            let port = port
+                .parse()
+                .map_err(|_| Error::bad_address(format!("the port {port:?} is none; expected 0 to 65535")))?;
             Ok(Target::HostPort(host.to_owned(), port))
         }
         _ => Ok(Target::Name(rest.parse()?)),
@@ -101,7 +107,9 @@ fn path(text: &str) -> Result<Target> {
     if plain && !text.split('/').any(|part| part == "." || part == "..") {
         return Ok(Target::Path(PathBuf::from(text)));
     }
-    Err(Error::bad_address(format!("the path {text:?} is not that of a file; expected no \".\", \"..\", NUL or last \"/\"")))
+    Err(Error::bad_address(format!(
+        "the path {text:?} is not that of a file; expected no \".\", \"..\", NUL or last \"/\""
+    )))
 }
 
 impl fmt::Display for Address {
@@ -151,16 +159,28 @@ mod tests {
 
     #[test]
     fn every_form_parses_and_prints_back() {
-        for text in ["calc", "unix:calc", "fifo:my.app", "unix:/tmp/a b.sock", "tcp:127.0.0.1:80", "tcp:[::1]:80"] {
+        for text in
+            ["calc", "unix:calc", "fifo:my.app", "unix:/tmp/a b.sock", "tcp:127.0.0.1:80", "tcp:[::1]:80"]
+        {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn bad_addresses_say_what_was_expected() {
-        for text in
-            ["", ":", ":a", "unix:", "UNIX:a", "/tmp/x", "unix:/tmp/../x", "unix:/tmp/", "tcp:h:99999", "unix:a/b", "u nix:a"]
-        {
+        for text in [
+            "",
+            ":",
+            ":a",
+            "unix:",
+            "UNIX:a",
+            "/tmp/x",
+            "unix:/tmp/../x",
+            "unix:/tmp/",
+            "tcp:h:99999",
+            "unix:a/b",
+            "u nix:a",
+        ] {
             let error = text.parse::<Address>().unwrap_err();
             assert!(error.to_string().contains("expected"), "{text:?}: {error}");
         }

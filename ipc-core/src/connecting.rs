@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    Address, Config, ConnectOptions, Connection, Error, ErrorKind, Handshake, Interests, Link, Nonce, Place, Result,
-    Target, Transport, Wait,
+    Address, Config, ConnectOptions, Connection, Error, ErrorKind, Handshake, Interests, Link, Nonce, Place,
+    Result, Target, Transport, Wait,
     drive::{Operation, Try, Waiting, drive},
     frame::{Frame, FrameKind},
     hello::{Hello, Terms, VERSION, Verdict},
@@ -171,7 +171,12 @@ impl<T: Transport> Connecting<'_, T> {
         Ok(waits)
     }
 
-    fn judge(&self, mut connection: Connection<T>, frame: &Frame, nonce: Nonce) -> Result<Try<Connection<T>>> {
+    fn judge(
+        &self,
+        mut connection: Connection<T>,
+        frame: &Frame,
+        nonce: Nonce,
+    ) -> Result<Try<Connection<T>>> {
         let protocol = |what| Error::from(ErrorKind::Protocol { what });
         if frame.kind != FrameKind::Verdict {
             return Err(protocol("the server's first word is no verdict"));
@@ -206,7 +211,9 @@ impl<T: Transport> Connecting<'_, T> {
     fn nobody(&self) -> Error {
         match self.at.target() {
             Target::Path(path) => ErrorKind::NoSuchServer { searched: vec![path.clone()] }.into(),
-            _ if T::CAPABILITIES.one_process => ErrorKind::NoSuchServer { searched: vec!["this process".into()] }.into(),
+            _ if T::CAPABILITIES.one_process => {
+                ErrorKind::NoSuchServer { searched: vec!["this process".into()] }.into()
+            }
             _ => runtime_dir::no_such_server(&self.options.config),
         }
     }
@@ -214,7 +221,12 @@ impl<T: Transport> Connecting<'_, T> {
 
 /// What this side says of itself.
 pub(crate) fn terms<T: Transport>(config: &Config) -> Terms {
-    Terms { version: VERSION, scheme: T::SCHEME.to_owned(), limit: config.limits.message, schema: config.schema }
+    Terms {
+        version: VERSION,
+        scheme: T::SCHEME.to_owned(),
+        limit: config.limits.message,
+        schema: config.schema,
+    }
 }
 
 pub(crate) fn random() -> Result<Nonce> {
@@ -227,11 +239,15 @@ fn places<T: Transport>(at: &Address, config: &Config) -> Result<Vec<Place>> {
     match at.target() {
         Target::Name(name) if T::CAPABILITIES.one_process => Ok(vec![Place::Process(name.clone())]),
         Target::Name(name) => {
-            let (ours, others): (Vec<_>, Vec<_>) =
-                runtime_dir::find(name, config)?.into_iter().partition(|found| found.record.transport == T::SCHEME);
+            let (ours, others): (Vec<_>, Vec<_>) = runtime_dir::find(name, config)?
+                .into_iter()
+                .partition(|found| found.record.transport == T::SCHEME);
             match others.into_iter().find(|found| found.record.seems_alive()) {
                 Some(found) if ours.is_empty() => Err(wrong_transport(found, T::SCHEME)),
-                _ => Ok(ours.into_iter().map(|found| Place::Folder(found.folder, Some(found.record))).collect()),
+                _ => Ok(ours
+                    .into_iter()
+                    .map(|found| Place::Folder(found.folder, Some(found.record)))
+                    .collect()),
             }
         }
         Target::Path(path) if T::CAPABILITIES.paths => Ok(vec![Place::Path(path.clone())]),

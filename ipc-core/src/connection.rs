@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    Address, ConnectOptions, Deadline, IpcConnection, IpcReceiver, IpcSender, Link, Peer, Receiver, Result, Sender,
-    StopHandle, Transport, connecting, drive::Waiting,
+    Address, ConnectOptions, Deadline, IpcConnection, IpcReceiver, IpcSender, Link, Peer, Receiver, Result,
+    Sender, StopHandle, Transport, connecting, drive::Waiting,
 };
 
 /// A connection over the transport `T`. Dropping it says goodbye without waiting.
@@ -67,7 +67,8 @@ impl<T: Transport> Connection<T> {
     }
 
     pub(crate) fn greeting(link: Link<T>, address: Arc<str>, waiting: Waiting) -> Self {
-        let shared = Arc::new(Shared { address, peer: link.peer, made_by: std::process::id(), slot: OnceLock::new() });
+        let shared =
+            Arc::new(Shared { address, peer: link.peer, made_by: std::process::id(), slot: OnceLock::new() });
         Self {
             sender: Sender::greeting(link.tx, shared.clone(), waiting.clone()),
             receiver: Receiver::greeting(link.rx, shared, waiting),

@@ -317,7 +317,10 @@ mod tests {
     fn the_text_names_the_word_the_address_the_case_and_the_cause() {
         let broken = io::Error::from(io::ErrorKind::BrokenPipe);
         let error = Error::from(broken).about("send_info", &"unix:echo".into());
-        assert_eq!(error.to_string(), "send_info unix:echo: the peer is gone without a goodbye (broken pipe)");
+        assert_eq!(
+            error.to_string(),
+            "send_info unix:echo: the peer is gone without a goodbye (broken pipe)"
+        );
     }
 
     #[test]

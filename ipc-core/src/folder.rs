@@ -52,7 +52,8 @@ pub enum Kind {
     Other,
 }
 
-const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+const DIRECTORY: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 impl Folder {
     /// Opens the directory at `path`; its last component must not be a link.
@@ -269,7 +270,8 @@ pub fn base_name(path: &Path) -> Option<&str> {
 #[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)]
 fn entry(stat: &FileStat) -> Entry {
     let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
-    let modified = Duration::new(stat.st_mtime.max(0) as u64, stat.st_mtime_nsec.clamp(0, 999_999_999) as u32);
+    let modified =
+        Duration::new(stat.st_mtime.max(0) as u64, stat.st_mtime_nsec.clamp(0, 999_999_999) as u32);
     Entry {
         kind: match kind {
             SFlag::S_IFIFO => Kind::Fifo,

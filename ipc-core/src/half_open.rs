@@ -110,7 +110,9 @@ impl<T: Transport> HalfOpen<T> {
 
     /// Drops those whose time is over. Called after reading, so that nobody is dropped who has just spoken.
     pub(crate) fn expire(&mut self, now: Instant, door: &Door, readiness: &Readiness) {
-        while let Some((&token, _)) = self.entries.iter().find(|(_, entry)| entry.expires.is_some_and(|at| at <= now)) {
+        while let Some((&token, _)) =
+            self.entries.iter().find(|(_, entry)| entry.expires.is_some_and(|at| at <= now))
+        {
             self.drop_entry(token, Refusal::Silent, door, readiness);
         }
     }
@@ -204,7 +206,9 @@ impl<T: Transport> Stage<T> {
     fn add_interests<'a>(&'a self, into: &mut Interests<'a>) {
         match self {
             Self::Arriving(incoming) => incoming.interests(into),
-            Self::Hello(connection, _) | Self::Ready(connection, ..) => connection.receiver.add_interests(into),
+            Self::Hello(connection, _) | Self::Ready(connection, ..) => {
+                connection.receiver.add_interests(into)
+            }
         }
     }
 
@@ -256,7 +260,9 @@ fn next_word<T: Transport>(connection: &mut Connection<T>) -> std::result::Resul
                 Ok(false) => {}
                 Err(_) => return Err(Refusal::Gone),
             },
-            Err(error) if matches!(error.kind(), ErrorKind::Protocol { .. }) => return Err(Refusal::Malformed),
+            Err(error) if matches!(error.kind(), ErrorKind::Protocol { .. }) => {
+                return Err(Refusal::Malformed);
+            }
             Err(_) => return Err(Refusal::Gone),
         }
     }
@@ -275,7 +281,12 @@ impl Door {
         Step::Refused(Refusal::NotAdmitted)
     }
 
-    fn answer<T: Transport>(&self, mut connection: Connection<T>, frame: &Frame, expected: Option<Nonce>) -> Step<T> {
+    fn answer<T: Transport>(
+        &self,
+        mut connection: Connection<T>,
+        frame: &Frame,
+        expected: Option<Nonce>,
+    ) -> Step<T> {
         let decoded = Hello::decode(connection.receiver.bytes(frame.range.clone()));
         let hello = match decoded {
             Ok(hello) if frame.kind == FrameKind::Hello => hello,
@@ -297,7 +308,13 @@ impl Door {
         }
     }
 
-    fn finish<T: Transport>(&self, mut connection: Connection<T>, frame: &Frame, nonce: Nonce, theirs: &Terms) -> Step<T> {
+    fn finish<T: Transport>(
+        &self,
+        mut connection: Connection<T>,
+        frame: &Frame,
+        nonce: Nonce,
+        theirs: &Terms,
+    ) -> Step<T> {
         if frame.kind != FrameKind::Ready || connection.receiver.bytes(frame.range.clone()) != nonce {
             return Step::Refused(Refusal::Malformed);
         }
@@ -316,7 +333,12 @@ impl Door {
     }
 
     /// Says the verdict; it leaves whole at once, or not at all. Gives the nonce that must come back.
-    fn say<T: Transport>(&self, connection: &mut Connection<T>, refusal: Option<Refusal>, echo: Nonce) -> Option<Nonce> {
+    fn say<T: Transport>(
+        &self,
+        connection: &mut Connection<T>,
+        refusal: Option<Refusal>,
+        echo: Nonce,
+    ) -> Option<Nonce> {
         let nonce = random().ok()?;
         let verdict = Verdict { terms: self.terms.clone(), refusal, echo, nonce };
         connection.sender.post(FrameKind::Verdict, &verdict.encode()).ok()?;

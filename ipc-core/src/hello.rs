@@ -96,7 +96,9 @@ impl Verdict {
             // It was honest and slow, and the server had no room to wait for it.
             Refusal::Busy | Refusal::Evicted => ErrorKind::Busy,
             Refusal::StaleClientFile => ErrorKind::StaleClientFile,
-            Refusal::WrongVersion => ErrorKind::WrongVersion { server: self.terms.version, client: ours.version },
+            Refusal::WrongVersion => {
+                ErrorKind::WrongVersion { server: self.terms.version, client: ours.version }
+            }
             Refusal::WrongTransport => {
                 ErrorKind::WrongTransport { server: self.terms.scheme.clone(), client: ours.scheme.clone() }
             }
@@ -162,7 +164,12 @@ impl Reader<'_> {
         let limit = u32::from_le_bytes(self.take()?);
         let [declared] = self.take()?;
         let schema = u64::from_le_bytes(self.take()?);
-        Ok(Terms { version, scheme: scheme.ok_or("scheme is not plain text")?, limit, schema: (declared != 0).then_some(schema) })
+        Ok(Terms {
+            version,
+            scheme: scheme.ok_or("scheme is not plain text")?,
+            limit,
+            schema: (declared != 0).then_some(schema),
+        })
     }
 }
 

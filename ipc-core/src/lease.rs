@@ -181,7 +181,11 @@ mod tests {
         assert!(matches!(take(&parent).unwrap_err().kind(), ErrorKind::Denied { .. }));
         std::fs::remove_file(place.path().join("calc")).unwrap();
         std::fs::create_dir(place.path().join("calc")).unwrap();
-        std::fs::set_permissions(place.path().join("calc"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(
+            place.path().join("calc"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
         let said = take(&parent).unwrap_err().to_string();
         assert!(said.contains("mode 0755") && said.contains("expected"), "{said}");
     }
@@ -192,7 +196,14 @@ mod tests {
         for _ in 0..125 {
             let start = std::sync::Barrier::new(8);
             let results: Vec<_> = std::thread::scope(|scope| {
-                let racers: Vec<_> = (0..8).map(|_| scope.spawn(|| { start.wait(); take(&parent) })).collect();
+                let racers: Vec<_> = (0..8)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            start.wait();
+                            take(&parent)
+                        })
+                    })
+                    .collect();
                 racers.into_iter().map(|racer| racer.join().unwrap()).collect()
             });
             // All results are held until here, so a winner keeps the name while the others try.

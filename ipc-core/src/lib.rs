@@ -61,7 +61,8 @@ pub use stats::{Refusal, ServerStats, Traffic};
 pub use stop::StopHandle;
 pub use sweep::Sweeper;
 pub use transport::{
-    Arrival, Capabilities, Got, Handshake, Interest, Interests, Link, Listener, Nonce, Place, Rx, Transport, Tx, Up, Wait,
+    Arrival, Capabilities, Got, Handshake, Interest, Interests, Link, Listener, Nonce, Place, Rx, Transport,
+    Tx, Up, Wait,
 };
 pub use vocabulary::{IpcConnection, IpcReceiver, IpcSender, IpcServer};
 

@@ -148,7 +148,10 @@ impl ServerOptions {
 
 impl fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerOptions").field("config", &self.config).field("accept", &self.accept).finish_non_exhaustive()
+        f.debug_struct("ServerOptions")
+            .field("config", &self.config)
+            .field("accept", &self.accept)
+            .finish_non_exhaustive()
     }
 }
 
@@ -167,7 +170,11 @@ pub struct ConnectOptions {
 impl Default for ConnectOptions {
     /// 5 s for connect and hello together; no waiting for a server to come.
     fn default() -> Self {
-        Self { config: Config::default(), deadline: Deadline::Within(Duration::from_secs(5)), wait_for_server: false }
+        Self {
+            config: Config::default(),
+            deadline: Deadline::Within(Duration::from_secs(5)),
+            wait_for_server: false,
+        }
     }
 }
 

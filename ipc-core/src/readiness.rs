@@ -83,7 +83,10 @@ mod epoll {
         /// tells of them. Without a descriptor for it they are kept at the next arrival.
         pub(crate) fn expose(&self) -> BorrowedFd<'_> {
             self.timer.get_or_init(|| {
-                let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK);
+                let timer = TimerFd::new(
+                    ClockId::CLOCK_MONOTONIC,
+                    TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
+                );
                 let timer = timer.ok()?;
                 self.epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER)).ok()?;
                 Some(timer)
@@ -95,7 +98,9 @@ mod epoll {
         pub(crate) fn wake_at(&self, at: Option<Instant>, now: Instant) {
             let Some(Some(timer)) = self.timer.get() else { return };
             // Setting it also takes back an expiry that was not looked at. A span of zero would switch it off.
-            let _ = match at.map(|at| at.saturating_duration_since(now).max(std::time::Duration::from_micros(1))) {
+            let _ = match at
+                .map(|at| at.saturating_duration_since(now).max(std::time::Duration::from_micros(1)))
+            {
                 Some(span) => {
                     let once = Expiration::OneShot(TimeSpec::from_duration(span));
                     timer.set(once, TimerSetTimeFlags::empty())

@@ -8,7 +8,8 @@ use std::{
 };
 
 use crate::{
-    Deadline, Error, ErrorKind, Got, Interests, IpcReceiver, Result, Rx, Sender, StopHandle, Traffic, Transport, Wait,
+    Deadline, Error, ErrorKind, Got, Interests, IpcReceiver, Result, Rx, Sender, StopHandle, Traffic,
+    Transport, Wait,
     connection::Shared,
     drive::{Operation, Try, Waiting, drive, settle},
     frame::{Decoder, Frame, FrameKind},
@@ -108,7 +109,9 @@ impl<T: Transport> Receiver<T> {
                 self.stage = Stage::Over;
                 Ok(Try::Done(None))
             }
-            Try::Done(_) => Err(self.broke(ErrorKind::Protocol { what: "a frame that has no business here" }.into())),
+            Try::Done(_) => {
+                Err(self.broke(ErrorKind::Protocol { what: "a frame that has no business here" }.into()))
+            }
             Try::Again => Ok(Try::Again),
             Try::NotNow => Ok(Try::NotNow),
         }
@@ -116,7 +119,11 @@ impl<T: Transport> Receiver<T> {
 
     /// Receives, and meanwhile pushes the tail of `sender`, if it is given: two polite peers that both only
     /// receive would otherwise wait for each other's rest for ever.
-    pub(crate) fn receive(&mut self, sender: Option<&mut Sender<T>>, deadline: Deadline) -> Result<Option<&[u8]>> {
+    pub(crate) fn receive(
+        &mut self,
+        sender: Option<&mut Sender<T>>,
+        deadline: Deadline,
+    ) -> Result<Option<&[u8]>> {
         // A goodbye or an error is told even after a stop: it needs no wait.
         let waiting = self.waiting.clone();
         let found = drive(&mut Receive { receiver: self, sender }, deadline, &waiting);

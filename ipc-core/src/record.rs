@@ -29,13 +29,21 @@ const LARGEST: u64 = 4096;
 
 impl Record {
     pub(crate) fn of_this_process(transport: &str, since: SystemTime) -> Self {
-        Self { transport: transport.to_owned(), pid: std::process::id(), uid: nix::unistd::geteuid().as_raw(), since }
+        Self {
+            transport: transport.to_owned(),
+            pid: std::process::id(),
+            uid: nix::unistd::geteuid().as_raw(),
+            since,
+        }
     }
 
     pub(crate) fn write(&self, folder: &Folder) -> io::Result<()> {
         let since = self.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let Self { transport, pid, uid, .. } = self;
-        folder.write_whole(FILE, &format!("hobnob=1\ntransport={transport}\npid={pid}\nuid={uid}\nsince={since}\n"))
+        folder.write_whole(
+            FILE,
+            &format!("hobnob=1\ntransport={transport}\npid={pid}\nuid={uid}\nsince={since}\n"),
+        )
     }
 
     /// The record in a server's folder, if there is one and it can be understood.
@@ -46,10 +54,14 @@ impl Record {
     fn parse(text: &str) -> Option<Self> {
         let fields: HashMap<_, _> = text.lines().filter_map(|line| line.split_once('=')).collect();
         Some(Self {
-            transport: fields.get("transport").filter(|t| t.bytes().all(|b| b.is_ascii_alphanumeric()))?.to_string(),
+            transport: fields
+                .get("transport")
+                .filter(|t| t.bytes().all(|b| b.is_ascii_alphanumeric()))?
+                .to_string(),
             pid: fields.get("pid")?.parse().ok()?,
             uid: fields.get("uid")?.parse().ok()?,
-            since: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(fields.get("since")?.parse().ok()?))?,
+            since: SystemTime::UNIX_EPOCH
+                .checked_add(Duration::from_secs(fields.get("since")?.parse().ok()?))?,
         })
     }
 
@@ -57,7 +69,8 @@ impl Record {
     /// have been reused, or belong to another PID namespace.
     #[must_use]
     pub fn seems_alive(&self) -> bool {
-        i32::try_from(self.pid).is_ok_and(|pid| pid > 0 && kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH))
+        i32::try_from(self.pid)
+            .is_ok_and(|pid| pid > 0 && kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH))
     }
 }
 
@@ -75,7 +88,8 @@ mod tests {
     fn a_record_survives_the_file() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(place.path()).unwrap();
-        let record = Record::of_this_process("unix", SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let record =
+            Record::of_this_process("unix", SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
         record.write(&folder).unwrap();
         assert_eq!(Record::read(&folder), Some(record));
         assert_eq!(folder.names().unwrap(), ["record"]);
@@ -83,7 +97,12 @@ mod tests {
 
     #[test]
     fn what_is_not_a_record_is_none() {
-        for text in ["", "transport=unix", "transport=../x\npid=1\nuid=1\nsince=1", "transport=unix\npid=x\nuid=1\nsince=1"] {
+        for text in [
+            "",
+            "transport=unix",
+            "transport=../x\npid=1\nuid=1\nsince=1",
+            "transport=unix\npid=x\nuid=1\nsince=1",
+        ] {
             assert_eq!(Record::parse(text), None, "{text:?}");
         }
         let absurd = format!("transport=unix\npid=1\nuid=1\nsince={}", u64::MAX);

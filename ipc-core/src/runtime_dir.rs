@@ -16,10 +16,14 @@ pub const VARIABLE: &str = "HOBNOB_DIR";
 pub(crate) fn ours(config: &Config) -> Result<Folder> {
     let path = choices(config).into_iter().find(|choice| choice.usable()).map(|choice| choice.path);
     // The last choice is always usable: /tmp/hobnob-UID.
-    let path = path.unwrap_or_else(|| own_tmp());
-    let (parent, name) = path.parent().zip(path.file_name().and_then(|name| name.to_str())).ok_or_else(|| {
-        Error::bad_address(format!("the directory {} has no parent; expected e.g. /run/user/1000/hobnob", path.display()))
-    })?;
+    let path = path.unwrap_or_else(own_tmp);
+    let (parent, name) =
+        path.parent().zip(path.file_name().and_then(|name| name.to_str())).ok_or_else(|| {
+            Error::bad_address(format!(
+                "the directory {} has no parent; expected e.g. /run/user/1000/hobnob",
+                path.display()
+            ))
+        })?;
     let parent = Folder::open_following(parent).map_err(|error| cannot_open(parent, error))?;
     let folder = parent.make(name, 0o700).map_err(|error| cannot_open(&path, error))?;
     check_private(&folder.itself()?, &path)?;
@@ -87,13 +91,18 @@ struct Choice {
 }
 
 fn choices(config: &Config) -> Vec<Choice> {
-    let named = config.directory.clone().or_else(|| env::var_os(VARIABLE).filter(|v| !v.is_empty()).map(PathBuf::from));
+    let named = config
+        .directory
+        .clone()
+        .or_else(|| env::var_os(VARIABLE).filter(|v| !v.is_empty()).map(PathBuf::from));
     if let Some(path) = named {
         return vec![Choice { path, fixed: true }];
     }
     let uid = geteuid();
-    let session = env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()).map(|dir| PathBuf::from(dir).join("hobnob"));
-    let by_uid = if uid.is_root() { PathBuf::from(SYSTEM) } else { PathBuf::from(format!("/run/user/{uid}/hobnob")) };
+    let session =
+        env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()).map(|dir| PathBuf::from(dir).join("hobnob"));
+    let by_uid =
+        if uid.is_root() { PathBuf::from(SYSTEM) } else { PathBuf::from(format!("/run/user/{uid}/hobnob")) };
     session.into_iter().chain([by_uid, own_tmp()]).map(|path| Choice { path, fixed: false }).collect()
 }
 
@@ -119,7 +128,11 @@ fn cannot_open(path: &Path, error: io::Error) -> Error {
         Some(nix::errno::Errno::EACCES | nix::errno::Errno::EPERM) => "may not be opened",
         _ => return Error::from(error),
     };
-    Error::denied(format!("{} {found}; expected a directory of uid {} with mode 0700", path.display(), geteuid()))
+    Error::denied(format!(
+        "{} {found}; expected a directory of uid {} with mode 0700",
+        path.display(),
+        geteuid()
+    ))
 }
 
 /// Ours alone: nobody else can have put anything there.

@@ -15,8 +15,9 @@ use std::{
 use nix::errno::Errno;
 
 use crate::{
-    Address, Arrival, ClientFile, Connection, Deadline, Error, ErrorKind, Folder, Handshake, Interests, IpcServer,
-    Listener, Place, Record, Refusal, Result, ServerOptions, ServerStats, StopHandle, Target, Transport, Wait,
+    Address, Arrival, ClientFile, Connection, Deadline, Error, ErrorKind, Folder, Handshake, Interests,
+    IpcServer, Listener, Place, Record, Refusal, Result, ServerOptions, ServerStats, StopHandle, Target,
+    Transport, Wait,
     connecting::{terms, unfit},
     drive::{Operation, Try, Waiting, drive},
     half_open::{Door, HalfOpen},
@@ -284,7 +285,10 @@ impl<T: Transport> Drop for Server<T> {
 
 impl<T: Transport> std::fmt::Debug for Server<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("address", &self.door.address).field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("address", &self.door.address)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }
 
@@ -335,7 +339,8 @@ fn take_place<T: Transport>(at: &Address, config: &mut crate::Config) -> Result<
     match at.target() {
         Target::Name(name) if T::CAPABILITIES.one_process => Ok((None, Place::Process(name.clone()))),
         Target::Name(name) => {
-            let lease = Lease::take(&runtime_dir::ours(config)?, name.as_str(), name.as_str(), &config.seams)?;
+            let lease =
+                Lease::take(&runtime_dir::ours(config)?, name.as_str(), name.as_str(), &config.seams)?;
             let place = Place::Folder(lease.folder().clone(), None);
             Ok((Some(lease), place))
         }
@@ -354,10 +359,16 @@ fn lease_path(path: &Path, config: &crate::Config) -> Result<Lease> {
     let shown = path.display().to_string();
     let wrong = |what: &str| Error::bad_address(format!("the path {shown} {what}"));
     let (parent, name) = path.parent().zip(path.file_name()).ok_or_else(|| wrong("has no file name"))?;
-    let name = name.to_str().filter(|name| name.len() <= 150).ok_or_else(|| wrong("ends in a name that is not plain text of at most 150 bytes"))?;
-    let parent = Folder::open_following(parent)
-        .and_then(|parent| parent.itself())
-        .map_err(|error| Error::caused(ErrorKind::BadAddress { why: format!("the directory of {shown} cannot be opened") }, error))?;
+    let name = name
+        .to_str()
+        .filter(|name| name.len() <= 150)
+        .ok_or_else(|| wrong("ends in a name that is not plain text of at most 150 bytes"))?;
+    let parent = Folder::open_following(parent).and_then(|parent| parent.itself()).map_err(|error| {
+        Error::caused(
+            ErrorKind::BadAddress { why: format!("the directory of {shown} cannot be opened") },
+            error,
+        )
+    })?;
     let (device, inode) = parent.identity;
     let key = format!("@{device:x}-{inode:x}-{name}");
     Lease::take(&runtime_dir::ours(config)?, &key, &shown, &config.seams)

@@ -7,8 +7,8 @@ use std::{
 };
 
 use ipc_core::{
-    Access, CLIENTS, Config, Error, ErrorKind, Folder, Handshake, Interest, Interests, Kind, Link, Peer, PeerPid, Place,
-    Proof, Result, Seams, Wait, look_at, random_nonce,
+    Access, CLIENTS, Config, Error, ErrorKind, Folder, Handshake, Interest, Interests, Kind, Link, Peer,
+    PeerPid, Place, Proof, Result, Seams, Wait, look_at, random_nonce,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -105,7 +105,9 @@ impl Handshake<Fifo> for Outgoing {
         match sys::write_vectored(self.rendezvous.as_fd(), &[IoSlice::new(&self.knock.encode())]) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(nobody(&self.folder)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         }
         self.seams.reach("fifo.knocked")?;

@@ -53,7 +53,9 @@ pub type Connection = ipc_core::Connection<Fifo>;
 
 /// The words as traits, and what they return.
 pub mod prelude {
-    pub use ipc_core::{Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result};
+    pub use ipc_core::{
+        Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result,
+    };
 }
 
 /// Takes the name at `at`; see [`IpcServer::new_server`].

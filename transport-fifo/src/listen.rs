@@ -6,8 +6,8 @@ use std::{
 };
 
 use ipc_core::{
-    Access, Arrival, CLIENTS, Config, Entry, Error, Folder, Interest, Interests, Kind, Link, Peer, PeerPid, Place, Proof,
-    Refusal, Result, Sweeper, TEMPORARY, Up, Wait,
+    Access, Arrival, CLIENTS, Config, Entry, Error, Folder, Interest, Interests, Kind, Link, Peer, PeerPid,
+    Place, Proof, Refusal, Result, Sweeper, TEMPORARY, Up, Wait,
 };
 use nix::{errno::Errno, unistd::read};
 

@@ -34,7 +34,8 @@ fn is_unknown(error: &io::Error) -> bool {
 fn pwritev2(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     // SAFETY: `IoSlice` is guaranteed to have the layout of `iovec` on Unix, `bufs` outlives the call, and the
     // kernel only reads through it. The descriptor is borrowed, so it is open. Offset -1 is the current position.
-    let written = unsafe { libc::pwritev2(fd.as_raw_fd(), bufs.as_ptr().cast(), count(bufs), -1, RWF_NOSIGNAL) };
+    let written =
+        unsafe { libc::pwritev2(fd.as_raw_fd(), bufs.as_ptr().cast(), count(bufs), -1, RWF_NOSIGNAL) };
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
@@ -101,7 +102,10 @@ mod tests {
         if std::env::var_os("HOBNOB_SIGPIPE_CHILD").is_none() {
             let exe = std::env::current_exe().unwrap();
             let name = "sys::tests::a_write_to_nobody_is_an_error_and_not_a_signal";
-            let child = std::process::Command::new(exe).args([name, "--exact"]).env("HOBNOB_SIGPIPE_CHILD", "1").status();
+            let child = std::process::Command::new(exe)
+                .args([name, "--exact"])
+                .env("HOBNOB_SIGPIPE_CHILD", "1")
+                .status();
             assert!(child.unwrap().success());
             return;
         }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use ipc_core::{
-    Arrival, Error, ErrorKind, Handshake, Holder, Interest, Interests, Link, Name, Place, Result, Transport, Up, Wait,
+    Arrival, Error, ErrorKind, Handshake, Holder, Interest, Interests, Link, Name, Place, Result, Transport,
+    Up, Wait,
 };
 
 use crate::{Inproc, links};
@@ -92,10 +93,11 @@ impl ipc_core::Listener<Inproc> for Listener {
 
     fn retire(&mut self) {
         let mut servers = servers();
-        if let Some(servers) = servers.as_mut() {
-            if servers.get(&self.name).is_some_and(|door| Arc::ptr_eq(door, &self.door)) {
-                servers.remove(&self.name);
-            }
+        let ours = |door: &Arc<Door>| Arc::ptr_eq(door, &self.door);
+        if let Some(servers) = servers.as_mut()
+            && servers.get(&self.name).is_some_and(ours)
+        {
+            servers.remove(&self.name);
         }
     }
 }

@@ -26,7 +26,12 @@ fn pid_in(name: &str) -> Option<u32> {
 
 /// Checks the file `name` in `clients` against the kernel's word on the peer, and unlinks it if all is right.
 /// On any mismatch nothing is unlinked.
-pub(crate) fn check_and_unlink(clients: &Folder, name: &str, peer: &Peer, now: SystemTime) -> Result<(), Refusal> {
+pub(crate) fn check_and_unlink(
+    clients: &Folder,
+    name: &str,
+    peer: &Peer,
+    now: SystemTime,
+) -> Result<(), Refusal> {
     let pid = pid_in(name).ok_or(Refusal::BadClientFile)?;
     // Gone: swept by a server that has just taken over. The client makes a new one.
     let file = clients.look(name).map_err(|_| Refusal::StaleClientFile)?;
@@ -42,7 +47,11 @@ pub(crate) fn check_and_unlink(clients: &Folder, name: &str, peer: &Peer, now: S
 fn is_of(file: &Entry, pid: u32, peer: &Peer) -> bool {
     // In another PID namespace the client knows itself by another number, and the kernel gives none.
     let same_process = peer.pid.number().is_none_or(|kernel| kernel == pid);
-    file.kind == Kind::Socket && file.mode == MODE && file.links == 1 && Some(file.uid) == peer.uid && same_process
+    file.kind == Kind::Socket
+        && file.mode == MODE
+        && file.links == 1
+        && Some(file.uid) == peer.uid
+        && same_process
 }
 
 fn is_fresh(modified: SystemTime, now: SystemTime) -> bool {
@@ -97,7 +106,9 @@ mod tests {
     fn fresh_is_ten_seconds_and_the_slack_of_the_file_clock() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
         let at = |s: f64| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(s);
-        for (modified, fresh) in [(1000.0, true), (990.0, true), (989.9, false), (1001.9, true), (1002.1, false)] {
+        for (modified, fresh) in
+            [(1000.0, true), (990.0, true), (989.9, false), (1001.9, true), (1002.1, false)]
+        {
             assert_eq!(is_fresh(at(modified), now), fresh, "{modified}");
         }
     }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use ipc_core::{
-    CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Handshake, Interests, Link, Place, Result, Seams, Wait,
-    random_nonce,
+    CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Handshake, Interests, Link, Place, Result, Seams,
+    Wait, random_nonce,
 };
 use nix::{
     errno::Errno,
@@ -43,7 +43,9 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     let (there, folder, file) = match place {
-        Place::Folder(folder, _) => (folder.path_to(SOCKET), Some(folder.clone()), bind_file(&socket, folder, config)?),
+        Place::Folder(folder, _) => {
+            (folder.path_to(SOCKET), Some(folder.clone()), bind_file(&socket, folder, config)?)
+        }
         Place::Path(path) => (path.clone(), None, None),
         _ => return Err(Error::bad_address("expected a name or a path")),
     };
@@ -102,7 +104,9 @@ impl Handshake<Unix> for Outgoing {
                 return Ok(None);
             }
             Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(nobody(self.there.clone())),
-            Err(errno @ (Errno::ENOTSOCK | Errno::EPROTOTYPE | Errno::ENOTDIR)) => return Err(self.bad(errno)),
+            Err(errno @ (Errno::ENOTSOCK | Errno::EPROTOTYPE | Errno::ENOTDIR)) => {
+                return Err(self.bad(errno));
+            }
             Err(errno) => return Err(errno.into()),
         }
         self.retry = None;

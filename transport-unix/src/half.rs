@@ -2,11 +2,11 @@
 
 use std::{
     io::{self, IoSlice},
+    net::Shutdown,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
         unix::net::UnixStream,
     },
-    net::Shutdown,
     sync::Arc,
 };
 

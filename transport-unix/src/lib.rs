@@ -35,8 +35,8 @@ mod half;
 mod listen;
 mod peer;
 
-pub use ipc_core::{ClientFile, ConnectOptions, Error, ErrorKind, ServerOptions};
 use ipc_core::{Address, Capabilities, Config, IpcConnection, IpcServer, Place, Result, Transport, Up};
+pub use ipc_core::{ClientFile, ConnectOptions, Error, ErrorKind, ServerOptions};
 
 /// AF_UNIX stream sockets.
 #[derive(Debug)]
@@ -49,7 +49,9 @@ pub type Connection = ipc_core::Connection<Unix>;
 
 /// The words as traits, and what they return.
 pub mod prelude {
-    pub use ipc_core::{Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result};
+    pub use ipc_core::{
+        Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result,
+    };
 }
 
 /// Takes the name or path at `at`; see [`IpcServer::new_server`].

@@ -14,15 +14,11 @@ use std::{
 };
 
 use ipc_core::{
-    Arrival, CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Interest, Interests, Place, Refusal, Result,
-    Sweeper, TEMPORARY, Up, Wait, base_name,
+    Arrival, CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Interest, Interests, Place, Refusal,
+    Result, Sweeper, TEMPORARY, Up, Wait, base_name,
 };
 
-use crate::{
-    Unix, client_file,
-    half::link,
-    peer::peer_of,
-};
+use crate::{Unix, client_file, half::link, peer::peer_of};
 
 /// The rendezvous in a server's folder.
 pub(crate) const SOCKET: &str = "sock";
@@ -70,7 +66,13 @@ fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
         let _ = folder.remove(&temporary);
     })?;
     let rendezvous = Rendezvous::Leased(folder.clone(), identity);
-    Ok(Listener { socket, rendezvous, clients, config: config.clone(), sweeper: Sweeper::new(config.seams.clone()) })
+    Ok(Listener {
+        socket,
+        rendezvous,
+        clients,
+        config: config.clone(),
+        sweeper: Sweeper::new(config.seams.clone()),
+    })
 }
 
 /// A path outside our directory. The lease on it is held already, so no other hobnob server is taking it; but one
@@ -151,14 +153,20 @@ fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::
     let taken = || io::Error::from(io::ErrorKind::AddrInUse);
     if dead.is_some() {
         let found = std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino())).ok();
-        return if found == dead || found.is_none() { std::fs::rename(temporary, path) } else { Err(taken()) };
+        return if found == dead || found.is_none() {
+            std::fs::rename(temporary, path)
+        } else {
+            Err(taken())
+        };
     }
     #[cfg(target_os = "linux")]
     {
         use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-        renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE).map_err(|errno| match errno {
-            nix::errno::Errno::EEXIST => taken(),
-            errno => errno.into(),
+        renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE).map_err(|errno| {
+            match errno {
+                nix::errno::Errno::EEXIST => taken(),
+                errno => errno.into(),
+            }
         })
     }
     #[cfg(not(target_os = "linux"))]
@@ -201,11 +209,14 @@ impl ipc_core::Listener<Unix> for Listener {
 
     fn retire(&mut self) {
         match &self.rendezvous {
-            Rendezvous::Leased(folder, ours) if folder.look(SOCKET).is_ok_and(|file| file.identity == *ours) => {
+            Rendezvous::Leased(folder, ours)
+                if folder.look(SOCKET).is_ok_and(|file| file.identity == *ours) =>
+            {
                 let _ = folder.remove(SOCKET);
             }
             Rendezvous::Path(path, ours) => {
-                let still = std::fs::symlink_metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == *ours);
+                let still =
+                    std::fs::symlink_metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == *ours);
                 if still {
                     let _ = std::fs::remove_file(path);
                 }

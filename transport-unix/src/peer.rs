@@ -9,7 +9,8 @@ use ipc_core::{Peer, PeerPid, Proof};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn peer_of(stream: &UnixStream) -> io::Result<Peer> {
     let said = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)?;
-    let pid = u32::try_from(said.pid()).ok().filter(|pid| *pid != 0).map_or(PeerPid::Unknown, PeerPid::Verified);
+    let pid =
+        u32::try_from(said.pid()).ok().filter(|pid| *pid != 0).map_or(PeerPid::Unknown, PeerPid::Verified);
     Ok(Peer::new(Some(said.uid()), Some(said.gid()), pid, Proof::Kernel))
 }
 

@@ -117,7 +117,9 @@ impl Decoder {
     fn read_until(&self) -> usize {
         let whole = self.buffer.len();
         match self.peek() {
-            Ok(Some((_, length))) if length >= LARGE => whole.min(length.saturating_add(2 * HEADER)).max(self.end + 1),
+            Ok(Some((_, length))) if length >= LARGE => {
+                whole.min(length.saturating_add(2 * HEADER)).max(self.end + 1)
+            }
             _ => whole,
         }
     }

@@ -1,0 +1,149 @@
+//! Paths: deep directories, full backlogs, and sockets that others have made.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    fs,
+    os::{fd::AsRawFd, unix::net::UnixListener},
+    time::{Duration, Instant},
+};
+
+use conformance::{Stage, kind_of, watched};
+use ipc_core::{
+    Address, ConnectOptions, ErrorKind, IpcReceiver, IpcSender, IpcServer, Result, ServerOptions,
+};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use transport_unix::{Connection, Server, Unix};
+
+#[test]
+fn names_work_in_directories_deeper_than_a_socket_address() {
+    watched("names_work_in_directories_deeper_than_a_socket_address", || {
+        let stage = Stage::<Unix>::new();
+        let deep =
+            (0..10).fold(stage.dir.path().to_owned(), |path, _| path.join("a-directory-with-a-long-name"));
+        fs::create_dir_all(&deep).unwrap();
+        assert!(deep.as_os_str().len() > 200);
+        let names = deep.join("names");
+        let options = ServerOptions::new().directory(&names);
+        let mut server = Server::new_server_with(&stage.address, &options).unwrap();
+        let options = ConnectOptions::new().directory(&names);
+        std::thread::scope(|scope| {
+            let client = scope.spawn(|| Connection::connect_with(&stage.address, &options).unwrap());
+            let mut served = server.accept_client().unwrap();
+            client.join().unwrap().send_info(b"deep").unwrap();
+            assert_eq!(served.recv_borrowed().unwrap(), Some(&b"deep"[..]));
+        });
+    });
+}
+
+struct Path {
+    stage: Stage<Unix>,
+    file: std::path::PathBuf,
+    address: Address,
+}
+
+impl Path {
+    fn new() -> Self {
+        let stage = Stage::<Unix>::new();
+        let file = stage.dir.path().join("calc.sock");
+        let address = format!("unix:{}", file.display()).parse().unwrap();
+        Self { stage, file, address }
+    }
+
+    fn server(&self) -> Result<Server> {
+        Server::new_server_with(&self.address, &self.stage.server_options())
+    }
+
+    fn connect_within(&self, span: Duration) -> Result<Connection> {
+        Connection::connect_with(&self.address, &self.stage.client_options().deadline(span))
+    }
+}
+
+#[test]
+fn a_full_backlog_ends_at_the_deadline() {
+    watched("a_full_backlog_ends_at_the_deadline", || {
+        let path = Path::new();
+        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(listener.as_raw_fd(), &UnixAddr::new(&path.file).unwrap()).unwrap();
+        listen(&listener, Backlog::new(0).unwrap()).unwrap();
+        let span = Duration::from_millis(60);
+        // The first fills the backlog, and then waits for a verdict; the second cannot even connect.
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let began = Instant::now();
+                    assert_eq!(kind_of(&path.connect_within(span)), Some(&ErrorKind::TimedOut));
+                    assert!(began.elapsed() >= span);
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn a_path_serves_and_is_gone_afterwards() {
+    watched("a_path_serves_and_is_gone_afterwards", || {
+        let path = Path::new();
+        let mut server = path.server().unwrap();
+        assert!(matches!(kind_of(&path.server()), Some(ErrorKind::NameInUse { holder: Some(_), .. })));
+        std::thread::scope(|scope| {
+            let client = scope.spawn(|| path.connect_within(Duration::from_secs(5)).unwrap());
+            let mut served = server.accept_client().unwrap();
+            client.join().unwrap().send_info(b"path").unwrap();
+            assert_eq!(served.recv_borrowed().unwrap(), Some(&b"path"[..]));
+        });
+        drop(server);
+        assert!(!path.file.exists());
+        assert!(matches!(
+            kind_of(&path.connect_within(Duration::from_secs(5))),
+            Some(ErrorKind::NoSuchServer { .. })
+        ));
+        assert_eq!(fs::read_dir(path.stage.names()).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn a_dead_socket_is_taken_over_and_a_live_one_never() {
+    watched("a_dead_socket_is_taken_over_and_a_live_one_never", || {
+        let path = Path::new();
+        let foreign = UnixListener::bind(&path.file).unwrap();
+        for _ in 0..20 {
+            assert_eq!(
+                kind_of(&path.server()),
+                Some(&ErrorKind::NameInUse { name: path.file.display().to_string(), holder: None })
+            );
+        }
+        drop(foreign);
+        assert!(path.file.exists());
+        drop(path.server().unwrap());
+        assert!(!path.file.exists());
+    });
+}
+
+#[test]
+fn what_is_no_socket_is_left_alone() {
+    watched("what_is_no_socket_is_left_alone", || {
+        let path = Path::new();
+        fs::write(&path.file, "precious").unwrap();
+        let denied = path.server();
+        assert!(matches!(kind_of(&denied), Some(ErrorKind::Denied { .. })), "{denied:?}");
+        assert_eq!(fs::read_to_string(&path.file).unwrap(), "precious");
+        let client = path.connect_within(Duration::from_secs(5));
+        assert!(
+            matches!(kind_of(&client), Some(ErrorKind::NoSuchServer { .. } | ErrorKind::BadAddress { .. })),
+            "{client:?}"
+        );
+    });
+}
+
+#[test]
+fn a_successors_socket_is_not_removed_by_its_predecessor() {
+    watched("a_successors_socket_is_not_removed_by_its_predecessor", || {
+        let path = Path::new();
+        let server = path.server().unwrap();
+        fs::remove_file(&path.file).unwrap();
+        let successor = UnixListener::bind(&path.file).unwrap();
+        drop(server);
+        assert!(path.file.exists(), "a server removed a socket that was not its own");
+        drop(successor);
+    });
+}
