@@ -20,13 +20,15 @@ pub struct AnyServer(pub(crate) Box<dyn ErasedServer>);
 pub struct AnyConnection(pub(crate) Box<dyn IpcConnection>);
 
 /// A [`Server`] whose clients have lost their type.
-pub(crate) trait ErasedServer: Send + AsFd {
+pub(crate) trait ErasedServer: Send {
     fn accept(&mut self, deadline: Option<Deadline>) -> Result<AnyConnection>;
     fn destroy(&mut self) -> Result<()>;
     fn stop_handle(&mut self) -> Result<StopHandle>;
     fn stop_with(&mut self, handle: &StopHandle);
     fn address(&self) -> &str;
     fn stats(&self) -> ServerStats;
+    #[cfg(target_os = "linux")]
+    fn descriptor(&self) -> BorrowedFd<'_>;
 }
 
 impl<T: Transport> ErasedServer for Server<T> {
@@ -56,6 +58,11 @@ impl<T: Transport> ErasedServer for Server<T> {
 
     fn stats(&self) -> ServerStats {
         IpcServer::stats(self)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.as_fd()
     }
 }
 
@@ -189,9 +196,11 @@ impl IpcServer for AnyServer {
     }
 }
 
+/// As [`Server`]'s.
+#[cfg(target_os = "linux")]
 impl AsFd for AnyServer {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.0.descriptor()
     }
 }
 

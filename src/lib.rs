@@ -1,4 +1,4 @@
-//! README placeholder
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod any;

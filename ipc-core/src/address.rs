@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use crate::{Error, Name, Result};
 
 /// Where a server is. `calc` leaves the transport open; `unix:calc` fixes it; `unix:/run/calc.sock` is a
-/// path for programs that know nothing of names; `tcp:localhost:4000` is a host and port.
+/// path of the user's choice instead of a leased name; `tcp:localhost:4000` is a host and port.
 ///
 /// Whether a scheme exists is not this type's business: the facade knows the transports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -196,7 +196,7 @@ pub trait IpcReceiver: AsFd + Send {
 /// Both directions. Unsplit, its descriptor is the receiving half's.
 pub trait IpcConnection: IpcSender + IpcReceiver {
     /// Connects to the server at `at`, hello and all, within 5 s; fails at once where there is no server.
-    /// A thread that is itself that server must not wait here: use the `try_` words, or a thread each.
+    /// A thread that is itself that server waits here for ever for its own accept: use a thread each.
     ///
     /// # Errors
     /// `NoSuchServer` and where was looked, `Refused` and why, `WrongTransport`, `WrongVersion`, `SchemaMismatch`,
