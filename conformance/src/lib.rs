@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
 
 mod child;
+mod failing;
 mod handshake;
 mod identity;
 mod lifecycle;
@@ -21,6 +22,7 @@ mod waiting;
 mod watchdog;
 
 pub use child::play_role;
+pub use failing::*;
 pub use handshake::*;
 pub use identity::*;
 pub use lifecycle::*;
@@ -39,7 +41,7 @@ macro_rules! conformance {
         $crate::promises! { $transport:
             carries_messages_whole_and_in_order
             empty_message_is_a_message
-            carries_every_size_from_0_to_16_mib
+            carries_every_size_from_0_to_16_MiB
             too_large_is_refused_before_allocation
             the_receivers_limit_is_announced_and_inclusive
             refused_send_takes_nothing
@@ -47,7 +49,7 @@ macro_rules! conformance {
             cancelled_receive_loses_nothing
             silence_would_block
             deadline_is_kept_and_not_early
-            connect_deadline_covers_a_silent_server
+            connect_deadline_covers_a_full_backlog_and_a_silent_server
             a_deadline_holds_against_a_peer_that_dribbles
             a_stop_handle_ends_every_wait
             signals_do_not_break_waits
@@ -64,6 +66,9 @@ macro_rules! conformance {
             second_live_server_is_refused_and_told_who
             stale_name_is_taken_over
             destroy_frees_the_name
+            a_start_that_fails_anywhere_leaves_nothing
+            a_connect_that_fails_anywhere_leaves_nothing
+            a_directory_that_others_could_use_is_denied
             a_live_name_is_never_stolen
             connect_with_no_server_is_refused_at_once
             waiting_for_a_server_finds_it_when_it_comes
@@ -99,6 +104,7 @@ macro_rules! promises {
     ($transport:ty: $($promise:ident)*) => {
         $(
             #[test]
+            #[allow(non_snake_case, reason = "units are written as they are")]
             fn $promise() {
                 $crate::watched(stringify!($promise), || {
                     if !$crate::play_role::<$transport>() {

@@ -43,7 +43,8 @@ pub fn empty_message_is_a_message<T: Transport>() {
     assert!(!served.recv_info(&mut got).unwrap(), "the goodbye stays");
 }
 
-pub fn carries_every_size_from_0_to_16_mib<T: Transport>() {
+#[allow(non_snake_case, reason = "units are written as they are")]
+pub fn carries_every_size_from_0_to_16_MiB<T: Transport>() {
     let stage = Stage::<T>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     let edges = [8, 64, 1024, 4096, 65_536, 131_072, 212_960, 1 << 20];

@@ -25,12 +25,26 @@ impl<T: Transport> Raw<T> {
     pub fn knock(place: &Place) -> Self {
         let mut outgoing = T::dial(place, &Config::default()).unwrap();
         loop {
-            if let Some(link) = outgoing.step(Instant::now()).unwrap() {
-                return Self { outgoing: Some(outgoing), link, decoder: Decoder::new(1 << 24) };
+            match Self::step(outgoing) {
+                Ok(raw) => return raw,
+                Err(waiting) => outgoing = waiting,
             }
             if outgoing.arm().unwrap() {
                 wait(&outgoing);
             }
+        }
+    }
+
+    /// Knocks; none if there is no room to knock in.
+    #[must_use]
+    pub fn try_knock(place: &Place) -> Option<Self> {
+        Self::step(T::dial(place, &Config::default()).unwrap()).ok()
+    }
+
+    fn step(mut outgoing: T::Outgoing) -> Result<Self, T::Outgoing> {
+        match outgoing.step(Instant::now()).unwrap() {
+            Some(link) => Ok(Self { outgoing: Some(outgoing), link, decoder: Decoder::new(1 << 24) }),
+            None => Err(outgoing),
         }
     }
 
