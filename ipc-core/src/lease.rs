@@ -65,13 +65,13 @@ impl Lease {
             }
             Err((_, errno)) => return Err(errno.into()),
         };
-        seams.reach("lease.locked")?;
         let locked = crate::folder::look_at(std::os::fd::AsFd::as_fd(&*lock))?.identity;
         let current = parent.look(key).map(|entry| entry.identity).ok();
         let stands = current == Some(locked) && folder.itself()?.identity == locked;
         let (parent, key, taken_by) = (parent.clone(), key.to_owned(), std::process::id());
         let lease = Self { parent, folder, key, lock: Some(lock), taken_by };
         if stands {
+            seams.reach("lease.locked")?;
             return Ok(Some(lease));
         }
         lease.let_go();
