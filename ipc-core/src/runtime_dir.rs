@@ -24,6 +24,7 @@ pub(crate) fn ours(config: &Config) -> Result<Folder> {
                 path.display()
             ))
         })?;
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let parent = Folder::open_following(parent).map_err(|error| cannot_open(parent, error))?;
     let folder = parent.make(name, 0o700).map_err(|error| cannot_open(&path, error))?;
     check_private(&folder.itself()?, &path)?;
