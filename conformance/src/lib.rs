@@ -21,7 +21,7 @@ mod threads;
 mod waiting;
 mod watchdog;
 
-pub use child::play_role;
+pub use child::{Actor, play_role};
 pub use failing::*;
 pub use handshake::*;
 pub use identity::*;
@@ -93,6 +93,7 @@ macro_rules! conformance {
             many_clients_each_get_their_own_answers
             works_behind_dyn
             serve_drains_and_says_goodbye
+            a_drain_ends_though_a_handler_does_not
             a_panicking_handler_ends_its_own_connection_only
         }
     };

@@ -142,13 +142,25 @@ pub fn drop_never_blocks_or_panics<T: Transport>() {
 
 pub fn a_panic_says_no_goodbye<T: Transport>() {
     let stage = Stage::<T>::new();
-    let (client, mut served) = stage.pair(&mut stage.server());
+    let mut server = stage.server();
+    let (client, mut served) = stage.pair(&mut server);
     let panicked = panic::catch_unwind(panic::AssertUnwindSafe(move || {
         let _client = client;
         panic!("on purpose");
     }));
     assert!(panicked.is_err());
     assert_eq!(kind_of(&served.recv_borrowed()), Some(&ErrorKind::PeerGone));
+    // One half alone: the direction ends although the other half lives on.
+    let (client, mut served) = stage.pair(&mut server);
+    let (sender, mut receiver) = client.split();
+    let panicked = panic::catch_unwind(panic::AssertUnwindSafe(move || {
+        let _sender = sender;
+        panic!("on purpose");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(kind_of(&served.recv_borrowed()), Some(&ErrorKind::PeerGone));
+    served.send_info(b"the other half lives").unwrap();
+    assert_eq!(receiver.recv_borrowed().unwrap(), Some(&b"the other half lives"[..]));
 }
 
 /// Counted in a process of its own, where no other test opens descriptors.

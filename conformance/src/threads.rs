@@ -1,7 +1,7 @@
 //! Several threads and several clients at once.
 
 use std::{
-    sync::{Arc, Barrier},
+    sync::{Arc, Barrier, Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -86,7 +86,7 @@ struct Echoing(StopHandle, Option<thread::JoinHandle<ipc_core::Served>>);
 impl Echoing {
     fn start<T: Transport>(mut server: Server<T>) -> Self {
         let stop = server.stop_handle().unwrap();
-        let serving = thread::spawn(move || serve(server, Duration::from_secs(10), echo).unwrap());
+        let serving = thread::spawn(move || serve(server, Duration::from_secs(3600), echo).unwrap());
         Self(stop, Some(serving))
     }
 
@@ -174,6 +174,27 @@ pub fn serve_drains_and_says_goodbye<T: Transport>() {
         assert_eq!(served.join().unwrap().abandoned, 0);
     });
     assert!(matches!(kind_of(&stage.connect()), Some(ErrorKind::NoSuchServer { .. })));
+}
+
+pub fn a_drain_ends_though_a_handler_does_not<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let stop = server.stop_handle().unwrap();
+    let (begun, has_begun) = mpsc::channel();
+    let (_never, forever) = mpsc::channel::<()>();
+    let forever = Mutex::new(forever);
+    let serving = thread::spawn(move || {
+        serve(server, Duration::from_millis(50), move |_: &mut Connection<T>| {
+            begun.send(()).unwrap();
+            let _ = forever.lock().unwrap().recv();
+            Ok(())
+        })
+    });
+    let _client = stage.connect().unwrap();
+    has_begun.recv().unwrap();
+    stop.stop();
+    let served = serving.join().unwrap().unwrap();
+    assert_eq!((served.clients, served.abandoned), (1, 1));
 }
 
 pub fn a_panicking_handler_ends_its_own_connection_only<T: Transport>() {

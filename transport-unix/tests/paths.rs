@@ -147,3 +147,35 @@ fn a_successors_socket_is_not_removed_by_its_predecessor() {
         drop(successor);
     });
 }
+
+/// At a path there is no folder whose owner could be asked: the kernel's word on who listens decides.
+#[test]
+fn a_server_of_another_user_at_a_path_is_not_believed() {
+    const OTHER: u32 = 1001;
+    watched("a_server_of_another_user_at_a_path_is_not_believed", || {
+        if conformance::play_role::<Unix>() {
+            return;
+        }
+        if !nix::unistd::geteuid().is_root() {
+            println!(
+                "SKIPPED: a_server_of_another_user_at_a_path_is_not_believed needs root to act as two users"
+            );
+            return;
+        }
+        let mut stage = Stage::<Unix>::new();
+        let home = stage.dir.path().join("home");
+        for dir in [home.clone(), stage.names()] {
+            fs::create_dir(&dir).unwrap();
+            fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+            let (uid, gid) = (nix::unistd::Uid::from_raw(OTHER), nix::unistd::Gid::from_raw(OTHER));
+            nix::unistd::chown(&dir, Some(uid), Some(gid)).unwrap();
+        }
+        stage.address = format!("unix:{}", home.join("calc.sock").display()).parse().unwrap();
+        let _server = conformance::Actor::start("echo", &stage, Some(OTHER));
+        assert_eq!(kind_of(&stage.connect()), Some(&ErrorKind::ServerUntrusted { uid: OTHER }));
+        let options = stage.client_options().trust_server(OTHER);
+        let refused = Connection::connect_with(&stage.address, &options);
+        let not_admitted = ErrorKind::Refused { reason: ipc_core::Refusal::NotAdmitted };
+        assert_eq!(kind_of(&refused), Some(&not_admitted), "nor does that server admit us");
+    });
+}
