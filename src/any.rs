@@ -121,7 +121,7 @@ fn follow(at: &Address, name: &Name, options: &ConnectOptions) -> Result<AnyConn
                 None => {}
             },
             None if options.waits() => {}
-            None => return Err(last),
+            None => return Err(nobody_serves(&options)),
         }
         match (row.connect_to)(at, &options) {
             Err(error) if !last_try && matches!(error.kind(), ErrorKind::WrongTransport { .. }) => {

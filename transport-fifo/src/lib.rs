@@ -1,7 +1,7 @@
 //! hobnob over pairs of FIFOs (fifo(7)).
 //!
 //! A name's rendezvous is the FIFO `fifo` in the server's folder. A client makes a pair of FIFOs named after its
-//! pid in `clients/`, opens its ends without waiting, and writes one [record](record) to the rendezvous. The
+//! pid in `clients/`, opens its ends without waiting, and writes one [record] to the rendezvous. The
 //! server opens the other ends, takes the names away, and from then on the pair is a connection nobody else can
 //! reach. Who is at the other end is the owner of the pair, proven by what came back through it.
 //!

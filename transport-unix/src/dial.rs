@@ -19,7 +19,12 @@ use nix::{
     sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket},
 };
 
-use crate::{Unix, client_file, half::link, listen::SOCKET, peer::peer_of};
+use crate::{
+    Unix, client_file,
+    half::link,
+    listen::{SOCKET, too_long},
+    peer::peer_of,
+};
 
 /// A client on its way out.
 #[derive(Debug)]
@@ -120,6 +125,9 @@ impl Handshake<Unix> for Outgoing {
 
 impl Outgoing {
     fn bad(&self, errno: Errno) -> Error {
+        if errno == Errno::ENAMETOOLONG {
+            return too_long(&self.there);
+        }
         let why = format!("{} is no stream socket to connect to", self.there.display());
         Error::caused(ErrorKind::BadAddress { why }, errno.into())
     }

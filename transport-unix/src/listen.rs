@@ -91,7 +91,10 @@ fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
     if std::fs::symlink_metadata(&temporary).is_ok_and(|left| is_our_socket(&left)) {
         std::fs::remove_file(&temporary)?;
     }
-    let socket = UnixListener::bind(&temporary).map_err(|error| too_long(path, error))?;
+    let socket = UnixListener::bind(&temporary).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => too_long(path),
+        _ => error.into(),
+    })?;
     let made = socket.set_nonblocking(true).and_then(|()| {
         let file = std::fs::symlink_metadata(&temporary)?;
         put_in_place(&temporary, path, dead)?;
@@ -173,15 +176,14 @@ fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::
     std::fs::rename(temporary, path)
 }
 
-fn too_long(path: &Path, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::InvalidInput => Error::bad_address(format!(
-            "the path {} has {} bytes; expected one that fits, with room for a temporary name, into a socket address (108 bytes on Linux)",
-            path.display(),
-            path.as_os_str().as_bytes().len()
-        )),
-        _ => error.into(),
-    }
+/// A path that no socket address can hold.
+pub(crate) fn too_long(path: &Path) -> Error {
+    Error::bad_address(format!(
+        "the path {} has {} bytes; expected one that fits, with room for a temporary name, into a socket address \
+         (108 bytes on Linux)",
+        path.display(),
+        path.as_os_str().as_bytes().len()
+    ))
 }
 
 impl ipc_core::Listener<Unix> for Listener {

@@ -1,0 +1,172 @@
+//! The rows of the table: a process that echoes, and the way to it.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use hobnob::{
+    Address, AnyConnection, AnyServer, ConnectOptions, IpcReceiver, IpcSender, IpcServer, ServerOptions,
+};
+use nix::{sys::stat::Mode, unistd::mkfifo};
+
+use crate::{Result, median};
+
+const HEADER: usize = 8;
+
+/// An open connection to a process that echoes.
+pub struct Road {
+    ends: Ends,
+    _echo: Echo,
+}
+
+enum Ends {
+    Raw(Raw),
+    Hobnob(AnyConnection),
+}
+
+/// The other process; killed at the end, if it has not ended by itself.
+struct Echo(Child);
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Road {
+    pub fn open(row: &str, dir: &Path, pinned: &str) -> Result<Self> {
+        if row == "raw fifo" {
+            [c2s(dir), s2c(dir)].iter().try_for_each(|path| mkfifo(path, Mode::S_IRWXU))?;
+        }
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--echo", row, "--pin", pinned, "--dir"]).arg(dir);
+        let mut echo = Echo(command.stdout(Stdio::piped()).spawn()?);
+        BufReader::new(echo.0.stdout.take().ok_or("no output")?).read_line(&mut String::new())?;
+        let ends = match row {
+            "raw unix" => Ends::Raw(Raw::over_unix(UnixStream::connect(socket(dir))?)?),
+            "raw fifo" => {
+                let to = File::options().write(true).open(c2s(dir))?;
+                Ends::Raw(Raw::new(to, File::open(s2c(dir))?))
+            }
+            hobnob => {
+                let options = ConnectOptions::new().directory(dir.join("names"));
+                Ends::Hobnob(AnyConnection::connect_with(&address(hobnob)?, &options)?)
+            }
+        };
+        Ok(Self { ends, _echo: echo })
+    }
+
+    /// The median round trip, in microseconds.
+    pub fn median(&mut self, size: usize, span: Duration) -> Result<f64> {
+        let info = vec![7; size];
+        let frame = [&(size as u64).to_le_bytes()[..], &info].concat();
+        let (began, mut times) = (Instant::now(), Vec::new());
+        while began.elapsed() < span || times.is_empty() {
+            let start = Instant::now();
+            let back = match &mut self.ends {
+                Ends::Raw(raw) => {
+                    raw.to.write_all(&frame)?;
+                    raw.receive()? - HEADER
+                }
+                Ends::Hobnob(connection) => {
+                    connection.send_info(&info)?;
+                    connection.recv_borrowed()?.ok_or("it left")?.len()
+                }
+            };
+            times.push(start.elapsed().as_secs_f64() * 1e6);
+            assert_eq!(back, size);
+        }
+        Ok(median(times))
+    }
+}
+
+/// Whole frames over bare descriptors: an 8-byte length and the bytes, one write, and one read where that is enough.
+struct Raw {
+    to: Box<dyn Write>,
+    from: Box<dyn Read>,
+    buffer: Vec<u8>,
+}
+
+impl Raw {
+    fn new(to: impl Write + 'static, from: impl Read + 'static) -> Self {
+        Self { to: Box::new(to), from: Box::new(from), buffer: vec![0; 128 << 10] }
+    }
+
+    fn over_unix(stream: UnixStream) -> Result<Self> {
+        Ok(Self::new(stream.try_clone()?, stream))
+    }
+
+    /// Receives a frame to the start of the buffer; gives its length with the header.
+    fn receive(&mut self) -> Result<usize> {
+        let mut have = 0;
+        loop {
+            match self.from.read(&mut self.buffer[have..])? {
+                0 => return Err("it left".into()),
+                count => have += count,
+            }
+            let length =
+                self.buffer[..have].first_chunk::<HEADER>().map(|length| u64::from_le_bytes(*length));
+            if length.is_some_and(|length| have as u64 >= HEADER as u64 + length) {
+                return Ok(have);
+            }
+        }
+    }
+}
+
+/// Is the other process.
+pub fn echo(row: &str, dir: &Path) -> Result {
+    let mut raw = match row {
+        "raw unix" => {
+            let listener = UnixListener::bind(socket(dir))?;
+            println!("listening");
+            Raw::over_unix(listener.accept()?.0)?
+        }
+        "raw fifo" => {
+            println!("listening");
+            let from = File::open(c2s(dir))?;
+            Raw::new(File::options().write(true).open(s2c(dir))?, from)
+        }
+        hobnob => return echo_hobnob(&address(hobnob)?, dir),
+    };
+    loop {
+        let have = raw.receive()?;
+        raw.to.write_all(&raw.buffer[..have])?;
+    }
+}
+
+fn echo_hobnob(address: &Address, dir: &Path) -> Result {
+    let mut server = AnyServer::new_server_with(address, &ServerOptions::new().directory(dir.join("names")))?;
+    println!("listening");
+    let mut client = server.accept_client()?;
+    let mut info = Vec::new();
+    while client.recv_info(&mut info)? {
+        client.send_info(&info)?;
+    }
+    Ok(())
+}
+
+fn address(row: &str) -> Result<Address> {
+    Ok(row
+        .replace("hobnob ", "")
+        .parse::<hobnob::Name>()
+        .map(Address::from)?
+        .over(&row.replace("hobnob ", "")))
+}
+
+fn socket(dir: &Path) -> PathBuf {
+    dir.join("raw.sock")
+}
+
+fn c2s(dir: &Path) -> PathBuf {
+    dir.join("raw.c2s")
+}
+
+fn s2c(dir: &Path) -> PathBuf {
+    dir.join("raw.s2c")
+}

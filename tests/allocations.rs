@@ -1,0 +1,149 @@
+//! In steady state a message costs no allocation: neither to send nor to receive, nor to find that there is none.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod stage;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    thread,
+    time::Duration,
+};
+
+use conformance::{kind_of, watched};
+use hobnob::{AnyConnection, Deadline, ErrorKind, IpcReceiver, IpcSender};
+use stage::Stage;
+
+/// The system's allocator, with a count for each thread.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count_one() {
+    // A thread that is ending has no counter any more; none of ours is.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is handed to the system's allocator as it came. The counter has neither a destructor nor an
+// initialiser that allocates, so counting does not come back here.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: the caller keeps the promises of `GlobalAlloc::alloc`, which are the same there.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: as in `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count_one();
+        // SAFETY: as in `alloc`; `block` came from the system's allocator, for all of ours do.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as in `realloc`.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+const WARM_UP: usize = 50;
+const TRIPS: usize = 500;
+const SIZES: [usize; 2] = [64, 64 << 10];
+
+#[test]
+fn the_counter_counts() {
+    assert!(allocations(|| drop(std::hint::black_box(Box::new(7)))) > 0);
+}
+
+#[test]
+fn a_message_sent_and_received_allocates_nothing() {
+    watched("a_message_sent_and_received_allocates_nothing", || {
+        for (scheme, size) in cases() {
+            let (client, server) = pair(scheme);
+            // Both ends of the same thread's work: one begins, the other answers.
+            let far = thread::spawn(move || trips(server, size, false));
+            assert_eq!(trips(client, size, true), 0, "{scheme}, {size} B, the client");
+            assert_eq!(far.join().unwrap(), 0, "{scheme}, {size} B, the server");
+        }
+    });
+}
+
+#[test]
+fn a_message_awaited_with_a_deadline_allocates_nothing() {
+    watched("a_message_awaited_with_a_deadline_allocates_nothing", || {
+        for (scheme, size) in cases() {
+            let (mut client, mut server) = pair(scheme);
+            for end in [&mut client, &mut server] {
+                end.set_send_deadline(Deadline::Within(Duration::from_secs(100)));
+                end.set_recv_deadline(Deadline::Within(Duration::from_secs(100)));
+            }
+            let far = thread::spawn(move || trips(server, size, false));
+            assert_eq!(trips(client, size, true), 0, "{scheme}, {size} B, the client");
+            assert_eq!(far.join().unwrap(), 0, "{scheme}, {size} B, the server");
+        }
+    });
+}
+
+#[test]
+fn silence_allocates_nothing() {
+    watched("silence_allocates_nothing", || {
+        for scheme in hobnob::transports() {
+            let (mut client, _server) = pair(scheme);
+            let mut info = Vec::new();
+            let mut listen = || {
+                assert_eq!(kind_of(&client.try_recv_info(&mut info)), Some(&ErrorKind::WouldBlock));
+                let brief = Deadline::Within(Duration::from_micros(10));
+                assert_eq!(kind_of(&client.recv_info_by(&mut info, brief)), Some(&ErrorKind::TimedOut));
+            };
+            listen();
+            assert_eq!(allocations(|| (0..100).for_each(|_| listen())), 0, "{scheme}");
+        }
+    });
+}
+
+/// Round trips, half of the messages received into a `Vec`, half borrowed: what this thread allocated for them.
+fn trips(mut connection: AnyConnection, size: usize, begins: bool) -> u64 {
+    let (sent, mut info) = (vec![7; size], Vec::new());
+    let mut trip = |i: usize| {
+        if begins {
+            connection.send_info(&sent).unwrap();
+        }
+        if i.is_multiple_of(2) {
+            assert!(connection.recv_info(&mut info).unwrap() && info == sent);
+        } else {
+            assert_eq!(connection.recv_borrowed().unwrap(), Some(&sent[..]));
+        }
+        if !begins {
+            connection.send_info(&sent).unwrap();
+        }
+    };
+    (0..WARM_UP).for_each(&mut trip);
+    allocations(|| (0..TRIPS).for_each(&mut trip))
+}
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+fn cases() -> impl Iterator<Item = (&'static str, usize)> {
+    hobnob::transports().flat_map(|scheme| SIZES.map(|size| (scheme, size)))
+}
+
+/// Both ends of one connection.
+fn pair(scheme: &str) -> (AnyConnection, AnyConnection) {
+    let stage = Stage::new();
+    let mut server = stage.server(&stage.over(scheme)).unwrap();
+    stage.pair(&mut server, &stage.over(scheme))
+}
