@@ -21,29 +21,7 @@ pub mod transport {
     pub use transport_unix as unix;
 }
 
-/// Takes the name at `at`; see [`IpcServer::new_server`].
-///
-/// # Errors
-/// As there; `BadAddress` if the transport is not compiled in.
-pub fn new_server<A>(at: A) -> Result<AnyServer>
-where
-    A: TryInto<Address>,
-    Error: From<A::Error>,
-{
-    AnyServer::new_server(&at.try_into()?)
-}
-
-/// Connects to the server at `at`; see [`IpcConnection::connect_to`].
-///
-/// # Errors
-/// As there; `BadAddress` if the transport is not compiled in.
-pub fn connect_to<A>(at: A) -> Result<AnyConnection>
-where
-    A: TryInto<Address>,
-    Error: From<A::Error>,
-{
-    AnyConnection::connect_to(&at.try_into()?)
-}
+ipc_core::words!(AnyServer, AnyConnection);
 
 /// The schemes of the transports that are compiled in, in order of preference.
 pub fn transports() -> impl Iterator<Item = &'static str> {

@@ -129,7 +129,7 @@ fn a_client_over_another_transport_is_told_at_once() {
 fn an_unsafe_place_does_not_hide_the_server_in_the_next() {
     watched("an_unsafe_place_does_not_hide_the_server_in_the_next", || {
         let house = House::new();
-        let name = format!("test-{}", std::process::id());
+        let name = format!("two-processes-{}", std::process::id());
         let usual = |program, arguments: &[&str]| {
             let mut command = house.command(program, arguments);
             command.env_remove(hobnob::VARIABLE).env_remove("XDG_RUNTIME_DIR");
@@ -149,5 +149,8 @@ fn an_unsafe_place_does_not_hide_the_server_in_the_next() {
             Ok(()) => assert_eq!(reach(), "found\n", "past a directory of another user"),
             Err(error) => skipped(&format!("a directory of another user cannot be made: {error}")),
         }
+        // This one was in a directory that is not ours alone.
+        server.signal(Signal::SIGTERM);
+        assert_eq!(server.ended(), (Some(0), None));
     });
 }

@@ -1,6 +1,6 @@
 //! One suite of promises for every transport. A transport's `tests/conformance.rs` is one row:
 //!
-//! ```ignore
+//! ```text
 //! conformance::conformance!(transport_unix::Unix);
 //! ```
 //!

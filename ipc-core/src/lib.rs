@@ -38,6 +38,7 @@ mod stop;
 mod sweep;
 mod transport;
 mod vocabulary;
+mod words;
 
 pub use address::{Address, Target};
 pub use connection::Connection;
@@ -65,6 +66,11 @@ pub use transport::{
     Tx, Up, Wait,
 };
 pub use vocabulary::{IpcConnection, IpcReceiver, IpcSender, IpcServer};
+
+/// The words as traits, and what they return.
+pub mod prelude {
+    pub use crate::{Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result};
+}
 
 /// A fresh 128-bit number that nobody can guess, for names and nonces.
 ///

@@ -39,8 +39,8 @@ pub mod record;
 #[allow(unsafe_code, reason = "the one address of unsafe code in this crate")]
 mod sys;
 
-use ipc_core::{Address, Capabilities, Config, IpcConnection, IpcServer, Place, Result, Transport, Up};
-pub use ipc_core::{ConnectOptions, Error, ErrorKind, ServerOptions};
+use ipc_core::{Capabilities, Config, Place, Result, Transport, Up};
+pub use ipc_core::{ConnectOptions, Error, ErrorKind, ServerOptions, prelude};
 
 /// Pairs of FIFOs.
 #[derive(Debug)]
@@ -51,36 +51,7 @@ pub type Server = ipc_core::Server<Fifo>;
 /// A connection over a pair of FIFOs.
 pub type Connection = ipc_core::Connection<Fifo>;
 
-/// The words as traits, and what they return.
-pub mod prelude {
-    pub use ipc_core::{
-        Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result,
-    };
-}
-
-/// Takes the name at `at`; see [`IpcServer::new_server`].
-///
-/// # Errors
-/// As there.
-pub fn new_server<A>(at: A) -> Result<Server>
-where
-    A: TryInto<Address>,
-    Error: From<A::Error>,
-{
-    Server::new_server(&at.try_into()?)
-}
-
-/// Connects to the server at `at`; see [`IpcConnection::connect_to`].
-///
-/// # Errors
-/// As there.
-pub fn connect_to<A>(at: A) -> Result<Connection>
-where
-    A: TryInto<Address>,
-    Error: From<A::Error>,
-{
-    Connection::connect_to(&at.try_into()?)
-}
+ipc_core::words!(Server, Connection);
 
 impl Transport for Fifo {
     const SCHEME: &'static str = "fifo";

@@ -28,10 +28,8 @@
 mod rendezvous;
 mod road;
 
-use ipc_core::{
-    Address, Capabilities, Config, IpcConnection, IpcServer, Limits, Link, Peer, Place, Result, Transport, Up,
-};
-pub use ipc_core::{ConnectOptions, Error, ErrorKind, ServerOptions};
+use ipc_core::{Capabilities, Config, Limits, Link, Peer, Place, Result, Transport, Up};
+pub use ipc_core::{ConnectOptions, Error, ErrorKind, ServerOptions, prelude};
 
 /// Memory of this process.
 #[derive(Debug)]
@@ -42,36 +40,7 @@ pub type Server = ipc_core::Server<Inproc>;
 /// A connection inside this process.
 pub type Connection = ipc_core::Connection<Inproc>;
 
-/// The words as traits, and what they return.
-pub mod prelude {
-    pub use ipc_core::{
-        Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result,
-    };
-}
-
-/// Takes the name at `at`; see [`IpcServer::new_server`].
-///
-/// # Errors
-/// As there.
-pub fn new_server<A>(at: A) -> Result<Server>
-where
-    A: TryInto<Address>,
-    Error: From<A::Error>,
-{
-    Server::new_server(&at.try_into()?)
-}
-
-/// Connects to the server at `at`; see [`IpcConnection::connect_to`].
-///
-/// # Errors
-/// As there.
-pub fn connect_to<A>(at: A) -> Result<Connection>
-where
-    A: TryInto<Address>,
-    Error: From<A::Error>,
-{
-    Connection::connect_to(&at.try_into()?)
-}
+ipc_core::words!(Server, Connection);
 
 /// Two ends of one connection, without a server or a name: for tests of code that takes a connection.
 ///

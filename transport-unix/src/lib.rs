@@ -35,8 +35,8 @@ mod half;
 mod listen;
 mod peer;
 
-use ipc_core::{Address, Capabilities, Config, IpcConnection, IpcServer, Place, Result, Transport, Up};
-pub use ipc_core::{ClientFile, ConnectOptions, Error, ErrorKind, ServerOptions};
+use ipc_core::{Capabilities, Config, Place, Result, Transport, Up};
+pub use ipc_core::{ClientFile, ConnectOptions, Error, ErrorKind, ServerOptions, prelude};
 
 /// AF_UNIX stream sockets.
 #[derive(Debug)]
@@ -47,36 +47,7 @@ pub type Server = ipc_core::Server<Unix>;
 /// A connection over AF_UNIX.
 pub type Connection = ipc_core::Connection<Unix>;
 
-/// The words as traits, and what they return.
-pub mod prelude {
-    pub use ipc_core::{
-        Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result,
-    };
-}
-
-/// Takes the name or path at `at`; see [`IpcServer::new_server`].
-///
-/// # Errors
-/// As there.
-pub fn new_server<A>(at: A) -> Result<Server>
-where
-    A: TryInto<Address>,
-    Error: From<A::Error>,
-{
-    Server::new_server(&at.try_into()?)
-}
-
-/// Connects to the server at `at`; see [`IpcConnection::connect_to`].
-///
-/// # Errors
-/// As there.
-pub fn connect_to<A>(at: A) -> Result<Connection>
-where
-    A: TryInto<Address>,
-    Error: From<A::Error>,
-{
-    Connection::connect_to(&at.try_into()?)
-}
+ipc_core::words!(Server, Connection);
 
 impl Transport for Unix {
     const SCHEME: &'static str = "unix";
