@@ -13,7 +13,8 @@ use crate::{
     drive::{Operation, Try, Waiting, drive},
     frame::{Frame, FrameKind},
     hello::{Hello, Terms, VERSION, Verdict},
-    runtime_dir::{self, Found},
+    place::places,
+    runtime_dir,
 };
 
 pub(crate) fn connect<T: Transport>(at: &Address, options: &ConnectOptions) -> Result<Connection<T>> {
@@ -233,32 +234,4 @@ pub(crate) fn random() -> Result<Nonce> {
     let mut nonce = Nonce::default();
     getrandom::fill(&mut nonce).map_err(|error| Error::caused(ErrorKind::Os, io::Error::other(error)))?;
     Ok(nonce)
-}
-
-fn places<T: Transport>(at: &Address, config: &Config) -> Result<Vec<Place>> {
-    match at.target() {
-        Target::Name(name) if T::CAPABILITIES.one_process => Ok(vec![Place::Process(name.clone())]),
-        Target::Name(name) => {
-            let (ours, others): (Vec<_>, Vec<_>) = runtime_dir::find(name, config)?
-                .into_iter()
-                .partition(|found| found.record.transport == T::SCHEME);
-            match others.into_iter().find(|found| found.record.seems_alive()) {
-                Some(found) if ours.is_empty() => Err(wrong_transport(found, T::SCHEME)),
-                _ => Ok(ours
-                    .into_iter()
-                    .map(|found| Place::Folder(found.folder, Some(found.record)))
-                    .collect()),
-            }
-        }
-        Target::Path(path) if T::CAPABILITIES.paths => Ok(vec![Place::Path(path.clone())]),
-        _ => Err(unfit(at, T::SCHEME)),
-    }
-}
-
-pub(crate) fn wrong_transport(found: Found, client: &str) -> Error {
-    ErrorKind::WrongTransport { server: found.record.transport, client: client.to_owned() }.into()
-}
-
-pub(crate) fn unfit(at: &Address, scheme: &str) -> Error {
-    Error::bad_address(format!("{scheme} cannot serve {at}; expected {scheme}:NAME"))
 }

@@ -108,8 +108,8 @@ pub enum ErrorKind {
         /// The largest admitted, in bytes.
         limit: u64,
     },
-    /// The other side is gone and said no goodbye.
-    #[error("the peer is gone without a goodbye")]
+    /// The other side is gone: a receive found the end without a goodbye, or a send found nobody to receive.
+    #[error("the peer is gone")]
     PeerGone,
     /// The other side died inside a message. The part that came is not delivered.
     #[error("the peer died inside a message")]
@@ -317,10 +317,7 @@ mod tests {
     fn the_text_names_the_word_the_address_the_case_and_the_cause() {
         let broken = io::Error::from(io::ErrorKind::BrokenPipe);
         let error = Error::from(broken).about("send_info", &"unix:echo".into());
-        assert_eq!(
-            error.to_string(),
-            "send_info unix:echo: the peer is gone without a goodbye (broken pipe)"
-        );
+        assert_eq!(error.to_string(), "send_info unix:echo: the peer is gone (broken pipe)");
     }
 
     #[test]

@@ -3,31 +3,17 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
 use crate::{
-    Config, Connection, ErrorKind, Handshake, Interests, Link, Nonce, Refusal, Result, Transport, Wait,
-    connecting::random,
-    connection::Slot,
-    drive::{Try, Waiting},
-    frame::{Frame, FrameKind},
-    hello::{Hello, Terms, Verdict},
-    options::Policy,
+    Connection, ErrorKind, Handshake, Interests, Nonce, Refusal, Result, Transport, Wait,
+    door::Door,
+    drive::Try,
+    frame::Frame,
+    hello::Terms,
     readiness::{Readiness, Token},
-    stats::Counters,
 };
-
-/// What decides whether a client may come in.
-pub(crate) struct Door {
-    pub(crate) terms: Terms,
-    pub(crate) config: Config,
-    pub(crate) allow: Policy,
-    pub(crate) address: Arc<str>,
-    pub(crate) taken: Arc<AtomicUsize>,
-    pub(crate) counters: Arc<Counters>,
-}
 
 pub(crate) struct HalfOpen<T: Transport> {
     entries: BTreeMap<Token, Entry<T>>,
@@ -43,7 +29,8 @@ struct Entry<T: Transport> {
     heard: bool,
 }
 
-enum Stage<T: Transport> {
+/// How far a client has come.
+pub(crate) enum Stage<T: Transport> {
     Arriving(T::Incoming),
     /// Its hello is awaited, with this nonce if the transport has seen one.
     Hello(Connection<T>, Option<Nonce>),
@@ -51,7 +38,8 @@ enum Stage<T: Transport> {
     Ready(Connection<T>, Nonce, Terms),
 }
 
-enum Step<T: Transport> {
+/// What one step came to.
+pub(crate) enum Step<T: Transport> {
     Wait(Stage<T>),
     Up(Connection<T>),
     Refused(Refusal),
@@ -265,101 +253,5 @@ fn next_word<T: Transport>(connection: &mut Connection<T>) -> std::result::Resul
             }
             Err(_) => return Err(Refusal::Gone),
         }
-    }
-}
-
-impl Door {
-    /// The road is up: is this peer admitted at all?
-    fn greet<T: Transport>(&self, link: Link<T>) -> Step<T> {
-        let admitted = (self.allow)(&link.peer);
-        let nonce = link.nonce;
-        let mut connection = self.connection(link);
-        if admitted {
-            return Step::Wait(Stage::Hello(connection, nonce));
-        }
-        self.say_no(&mut connection, Refusal::NotAdmitted, Nonce::default());
-        Step::Refused(Refusal::NotAdmitted)
-    }
-
-    fn answer<T: Transport>(
-        &self,
-        mut connection: Connection<T>,
-        frame: &Frame,
-        expected: Option<Nonce>,
-    ) -> Step<T> {
-        let decoded = Hello::decode(connection.receiver.bytes(frame.range.clone()));
-        let hello = match decoded {
-            Ok(hello) if frame.kind == FrameKind::Hello => hello,
-            _ => return self.refuse(connection, Refusal::Malformed, Nonce::default()),
-        };
-        if let Some(reason) = hello.terms.refusal(&self.terms) {
-            return self.refuse(connection, reason, hello.nonce);
-        }
-        if expected.is_some_and(|expected| expected != hello.nonce) {
-            return self.refuse(connection, Refusal::Malformed, Nonce::default());
-        }
-        let Some(slot) = Slot::take(&self.taken, self.config.limits.clients) else {
-            return self.refuse(connection, Refusal::Busy, hello.nonce);
-        };
-        connection.hold(slot);
-        match self.say(&mut connection, None, hello.nonce) {
-            Some(nonce) => Step::Wait(Stage::Ready(connection, nonce, hello.terms)),
-            None => Step::Refused(Refusal::Gone),
-        }
-    }
-
-    fn finish<T: Transport>(
-        &self,
-        mut connection: Connection<T>,
-        frame: &Frame,
-        nonce: Nonce,
-        theirs: &Terms,
-    ) -> Step<T> {
-        if frame.kind != FrameKind::Ready || connection.receiver.bytes(frame.range.clone()) != nonce {
-            return Step::Refused(Refusal::Malformed);
-        }
-        connection.open(self.terms.limit, theirs.limit);
-        Step::Up(connection)
-    }
-
-    fn refuse<T: Transport>(&self, mut connection: Connection<T>, reason: Refusal, echo: Nonce) -> Step<T> {
-        self.say_no(&mut connection, reason, echo);
-        Step::Refused(reason)
-    }
-
-    fn say_no<T: Transport>(&self, connection: &mut Connection<T>, reason: Refusal, echo: Nonce) {
-        // One that is not listening misses the reason, that is all.
-        let _ = self.say(connection, Some(reason), echo);
-    }
-
-    /// Says the verdict; it leaves whole at once, or not at all. Gives the nonce that must come back.
-    fn say<T: Transport>(
-        &self,
-        connection: &mut Connection<T>,
-        refusal: Option<Refusal>,
-        echo: Nonce,
-    ) -> Option<Nonce> {
-        let nonce = random().ok()?;
-        let verdict = Verdict { terms: self.terms.clone(), refusal, echo, nonce };
-        connection.sender.post(FrameKind::Verdict, &verdict.encode()).ok()?;
-        (!connection.sender.has_tail()).then_some(nonce)
-    }
-
-    /// Tells a client that never was half-open.
-    pub(crate) fn turn_away<T: Transport>(&self, reason: Refusal, link: Option<Link<T>>) {
-        if let Some(link) = link {
-            self.say_no(&mut self.connection(link), reason, Nonce::default());
-        }
-        self.count(reason);
-    }
-
-    fn count(&self, reason: Refusal) {
-        self.counters.refuse(reason);
-        log::debug!("{}: a client was turned away: {reason}", self.address);
-    }
-
-    fn connection<T: Transport>(&self, link: Link<T>) -> Connection<T> {
-        let waiting = Waiting { stop: None, seams: self.config.seams.clone() };
-        Connection::greeting(link, self.address.clone(), waiting)
     }
 }

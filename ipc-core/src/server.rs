@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::{AsFd, BorrowedFd},
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -15,15 +14,15 @@ use std::{
 use nix::errno::Errno;
 
 use crate::{
-    Address, Arrival, ClientFile, Connection, Deadline, Error, ErrorKind, Folder, Handshake, Interests,
-    IpcServer, Listener, Place, Record, Refusal, Result, ServerOptions, ServerStats, StopHandle, Target,
-    Transport, Wait,
-    connecting::{terms, unfit},
+    Address, Arrival, Connection, Deadline, ErrorKind, Handshake, Interests, IpcServer, Listener, Record,
+    Refusal, Result, ServerOptions, ServerStats, StopHandle, Transport, Wait,
+    connecting::terms,
+    door::Door,
     drive::{Operation, Try, Waiting, drive},
-    half_open::{Door, HalfOpen},
+    half_open::HalfOpen,
     lease::Lease,
+    place::take_place,
     readiness::{Readiness, Token},
-    runtime_dir,
     stats::Counters,
 };
 
@@ -333,43 +332,4 @@ impl<T: Transport> Operation for Accept<'_, T> {
     fn wake_at(&self) -> Option<Instant> {
         self.server.next_wake()
     }
-}
-
-fn take_place<T: Transport>(at: &Address, config: &mut crate::Config) -> Result<(Option<Lease>, Place)> {
-    match at.target() {
-        Target::Name(name) if T::CAPABILITIES.one_process => Ok((None, Place::Process(name.clone()))),
-        Target::Name(name) => {
-            let lease =
-                Lease::take(&runtime_dir::ours(config)?, name.as_str(), name.as_str(), &config.seams)?;
-            let place = Place::Folder(lease.folder().clone(), None);
-            Ok((Some(lease), place))
-        }
-        Target::Path(path) if T::CAPABILITIES.paths => {
-            // Programs that know nothing of hobnob have nowhere to put a client file.
-            config.client_file = ClientFile::Off;
-            let lease = lease_path(path, config)?;
-            Ok((Some(lease), Place::Path(path.clone())))
-        }
-        _ => Err(unfit(at, T::SCHEME)),
-    }
-}
-
-/// A path is leased like a name, under what its parent *is*, so that two spellings are one.
-fn lease_path(path: &Path, config: &crate::Config) -> Result<Lease> {
-    let shown = path.display().to_string();
-    let wrong = |what: &str| Error::bad_address(format!("the path {shown} {what}"));
-    let (parent, name) = path.parent().zip(path.file_name()).ok_or_else(|| wrong("has no file name"))?;
-    let name = name
-        .to_str()
-        .filter(|name| name.len() <= 150)
-        .ok_or_else(|| wrong("ends in a name that is not plain text of at most 150 bytes"))?;
-    let parent = Folder::open_following(parent).and_then(|parent| parent.itself()).map_err(|error| {
-        Error::caused(
-            ErrorKind::BadAddress { why: format!("the directory of {shown} cannot be opened") },
-            error,
-        )
-    })?;
-    let (device, inode) = parent.identity;
-    let key = format!("@{device:x}-{inode:x}-{name}");
-    Lease::take(&runtime_dir::ours(config)?, &key, &shown, &config.seams)
 }

@@ -1,0 +1,121 @@
+//! Who may come in: the server's side of the handshake's words, and the policy.
+
+use std::sync::{Arc, atomic::AtomicUsize};
+
+use crate::{
+    Config, Connection, Link, Nonce, Refusal, Transport,
+    connecting::random,
+    connection::Slot,
+    drive::Waiting,
+    frame::{Frame, FrameKind},
+    half_open::{Stage, Step},
+    hello::{Hello, Terms, Verdict},
+    options::Policy,
+    stats::Counters,
+};
+
+/// What decides whether a client may come in.
+pub(crate) struct Door {
+    pub(crate) terms: Terms,
+    pub(crate) config: Config,
+    pub(crate) allow: Policy,
+    pub(crate) address: Arc<str>,
+    pub(crate) taken: Arc<AtomicUsize>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Door {
+    /// The road is up: is this peer admitted at all?
+    pub(crate) fn greet<T: Transport>(&self, link: Link<T>) -> Step<T> {
+        let admitted = (self.allow)(&link.peer);
+        let nonce = link.nonce;
+        let mut connection = self.connection(link);
+        if admitted {
+            return Step::Wait(Stage::Hello(connection, nonce));
+        }
+        self.say_no(&mut connection, Refusal::NotAdmitted, Nonce::default());
+        Step::Refused(Refusal::NotAdmitted)
+    }
+
+    pub(crate) fn answer<T: Transport>(
+        &self,
+        mut connection: Connection<T>,
+        frame: &Frame,
+        expected: Option<Nonce>,
+    ) -> Step<T> {
+        let decoded = Hello::decode(connection.receiver.bytes(frame.range.clone()));
+        let hello = match decoded {
+            Ok(hello) if frame.kind == FrameKind::Hello => hello,
+            _ => return self.refuse(connection, Refusal::Malformed, Nonce::default()),
+        };
+        if let Some(reason) = hello.terms.refusal(&self.terms) {
+            return self.refuse(connection, reason, hello.nonce);
+        }
+        if expected.is_some_and(|expected| expected != hello.nonce) {
+            return self.refuse(connection, Refusal::Malformed, Nonce::default());
+        }
+        let Some(slot) = Slot::take(&self.taken, self.config.limits.clients) else {
+            return self.refuse(connection, Refusal::Busy, hello.nonce);
+        };
+        connection.hold(slot);
+        match self.say(&mut connection, None, hello.nonce) {
+            Some(nonce) => Step::Wait(Stage::Ready(connection, nonce, hello.terms)),
+            None => Step::Refused(Refusal::Gone),
+        }
+    }
+
+    pub(crate) fn finish<T: Transport>(
+        &self,
+        mut connection: Connection<T>,
+        frame: &Frame,
+        nonce: Nonce,
+        theirs: &Terms,
+    ) -> Step<T> {
+        if frame.kind != FrameKind::Ready || connection.receiver.bytes(frame.range.clone()) != nonce {
+            return Step::Refused(Refusal::Malformed);
+        }
+        connection.open(self.terms.limit, theirs.limit);
+        Step::Up(connection)
+    }
+
+    fn refuse<T: Transport>(&self, mut connection: Connection<T>, reason: Refusal, echo: Nonce) -> Step<T> {
+        self.say_no(&mut connection, reason, echo);
+        Step::Refused(reason)
+    }
+
+    pub(crate) fn say_no<T: Transport>(&self, connection: &mut Connection<T>, reason: Refusal, echo: Nonce) {
+        // One that is not listening misses the reason, that is all.
+        let _ = self.say(connection, Some(reason), echo);
+    }
+
+    /// Says the verdict; it leaves whole at once, or not at all. Gives the nonce that must come back.
+    fn say<T: Transport>(
+        &self,
+        connection: &mut Connection<T>,
+        refusal: Option<Refusal>,
+        echo: Nonce,
+    ) -> Option<Nonce> {
+        let nonce = random().ok()?;
+        let verdict = Verdict { terms: self.terms.clone(), refusal, echo, nonce };
+        connection.sender.post(FrameKind::Verdict, &verdict.encode()).ok()?;
+        (!connection.sender.has_tail()).then_some(nonce)
+    }
+
+    /// Tells a client that never was half-open.
+    pub(crate) fn turn_away<T: Transport>(&self, reason: Refusal, link: Option<Link<T>>) {
+        if let Some(link) = link {
+            self.say_no(&mut self.connection(link), reason, Nonce::default());
+        }
+        self.count(reason);
+    }
+
+    pub(crate) fn count(&self, reason: Refusal) {
+        self.counters.refuse(reason);
+        log::debug!("{}: a client was turned away: {reason}", self.address);
+    }
+
+    fn connection<T: Transport>(&self, link: Link<T>) -> Connection<T> {
+        let waiting = Waiting { stop: None, seams: self.config.seams.clone() };
+        Connection::greeting(link, self.address.clone(), waiting)
+    }
+}

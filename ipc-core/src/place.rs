@@ -1,0 +1,78 @@
+//! From an address to a place: on the server's side with the lease taken, on the client's with the record read.
+
+use std::path::Path;
+
+use crate::{
+    Address, ClientFile, Config, Error, ErrorKind, Folder, Place, Result, Target, Transport,
+    lease::Lease,
+    runtime_dir::{self, Found},
+};
+
+/// The place to serve at, and the lease on it; names inside this process need none.
+pub(crate) fn take_place<T: Transport>(at: &Address, config: &mut Config) -> Result<(Option<Lease>, Place)> {
+    match at.target() {
+        Target::Name(name) if T::CAPABILITIES.one_process => Ok((None, Place::Process(name.clone()))),
+        Target::Name(name) => {
+            let lease =
+                Lease::take(&runtime_dir::ours(config)?, name.as_str(), name.as_str(), &config.seams)?;
+            let place = Place::Folder(lease.folder().clone(), None);
+            Ok((Some(lease), place))
+        }
+        Target::Path(path) if T::CAPABILITIES.paths => {
+            // Programs that know nothing of hobnob have nowhere to put a client file.
+            config.client_file = ClientFile::Off;
+            let lease = lease_path(path, config)?;
+            Ok((Some(lease), Place::Path(path.clone())))
+        }
+        _ => Err(unfit(at, T::SCHEME)),
+    }
+}
+
+/// A path is leased like a name, under what its parent *is*, so that two spellings are one.
+fn lease_path(path: &Path, config: &Config) -> Result<Lease> {
+    let shown = path.display().to_string();
+    let wrong = |what: &str| Error::bad_address(format!("the path {shown} {what}"));
+    let (parent, name) = path.parent().zip(path.file_name()).ok_or_else(|| wrong("has no file name"))?;
+    let name = name
+        .to_str()
+        .filter(|name| name.len() <= 150)
+        .ok_or_else(|| wrong("ends in a name that is not plain text of at most 150 bytes"))?;
+    let parent = Folder::open_following(parent).and_then(|parent| parent.itself()).map_err(|error| {
+        Error::caused(
+            ErrorKind::BadAddress { why: format!("the directory of {shown} cannot be opened") },
+            error,
+        )
+    })?;
+    let (device, inode) = parent.identity;
+    let key = format!("@{device:x}-{inode:x}-{name}");
+    Lease::take(&runtime_dir::ours(config)?, &key, &shown, &config.seams)
+}
+
+/// The places to try, in order.
+pub(crate) fn places<T: Transport>(at: &Address, config: &Config) -> Result<Vec<Place>> {
+    match at.target() {
+        Target::Name(name) if T::CAPABILITIES.one_process => Ok(vec![Place::Process(name.clone())]),
+        Target::Name(name) => {
+            let (ours, others): (Vec<_>, Vec<_>) = runtime_dir::find(name, config)?
+                .into_iter()
+                .partition(|found| found.record.transport == T::SCHEME);
+            match others.into_iter().find(|found| found.record.seems_alive()) {
+                Some(found) if ours.is_empty() => Err(wrong_transport(found, T::SCHEME)),
+                _ => Ok(ours
+                    .into_iter()
+                    .map(|found| Place::Folder(found.folder, Some(found.record)))
+                    .collect()),
+            }
+        }
+        Target::Path(path) if T::CAPABILITIES.paths => Ok(vec![Place::Path(path.clone())]),
+        _ => Err(unfit(at, T::SCHEME)),
+    }
+}
+
+fn wrong_transport(found: Found, client: &str) -> Error {
+    ErrorKind::WrongTransport { server: found.record.transport, client: client.to_owned() }.into()
+}
+
+fn unfit(at: &Address, scheme: &str) -> Error {
+    Error::bad_address(format!("{scheme} cannot serve {at}; expected {scheme}:NAME"))
+}
