@@ -43,6 +43,28 @@ pub fn the_oldest_silent_client_makes_room<T: Transport>() {
     drop(silent);
 }
 
+/// A client that waits for room comes in as soon as there is some, not when somebody else's time is over: that
+/// would be after this one's own deadline.
+pub fn room_that_appears_is_used_at_once<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server =
+        stage.server_with(|options| options.max_half_open(1).hello_within(Duration::from_secs(3600)));
+    let place = stage.place();
+    let mut slow = Raw::<T>::knock(&place);
+    slow.write(&slow.hello(Raw::<T>::terms()));
+    accept_until(&mut server, |stats| stats.arrived == 1, "a slow one");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| stage.connect().unwrap());
+        accept_until(&mut server, |stats| stats.arrived == 2, "one too many");
+        let verdict = slow.verdict().unwrap();
+        slow.write(&frame(FrameKind::Ready, &verdict.nonce));
+        for _ in 0..2 {
+            server.accept_client_by(Deadline::Forever).unwrap();
+        }
+        waiting.join().unwrap();
+    });
+}
+
 pub fn a_silent_client_is_dropped_when_its_time_is_over<T: Transport>() {
     let stage = Stage::<T>::new();
     let mut server = stage.server_with(|options| options.hello_within(Duration::from_millis(30)));

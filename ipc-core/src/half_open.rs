@@ -53,7 +53,7 @@ impl<T: Transport> HalfOpen<T> {
     /// Whether one more can be taken in. If none can, the oldest silent one goes; one that has only just come or
     /// only just spoken is not silent, but on its way: then the arrival waits outside.
     pub(crate) fn make_room(&mut self, now: Instant, door: &Door, readiness: &Readiness) -> bool {
-        if self.entries.len() < door.config.limits.half_open {
+        if self.has_room(door) {
             return true;
         }
         let silent = self.entries.iter().filter(|(_, entry)| entry.silent_at(door) <= now);
@@ -62,6 +62,10 @@ impl<T: Transport> HalfOpen<T> {
             self.drop_entry(token, Refusal::Evicted, door, readiness);
             true
         })
+    }
+
+    pub(crate) fn has_room(&self, door: &Door) -> bool {
+        self.entries.len() < door.config.limits.half_open
     }
 
     /// When the first of them counts as silent.

@@ -117,22 +117,28 @@ impl<T: Transport> Server<T> {
     /// Takes in what has come, without waiting.
     fn advance(&mut self) -> Result<()> {
         let now = self.waiting.seams.now();
-        if self.paused.is_some_and(|until| until <= now) {
-            self.watch_listener(true)?;
-            (self.paused, self.more) = (None, true);
-        }
         let ready = self.readiness.ready()?;
-        let knocked = self.more || ready.as_ref().is_none_or(|tokens| tokens.contains(&LISTENER));
+        let knocked = ready.as_ref().is_none_or(|tokens| tokens.contains(&LISTENER));
         for token in ready.unwrap_or_else(|| self.half_open.tokens()) {
             let up = self.half_open.step(token, now, &self.door, &self.readiness)?;
             self.ready.extend(up);
         }
         self.half_open.expire(now, &self.door, &self.readiness);
-        if knocked && self.paused.is_none() {
+        if self.pause_is_over(now) {
+            self.watch_listener(true)?;
+            (self.paused, self.more) = (None, true);
+        }
+        if (knocked || self.more) && self.paused.is_none() {
             self.more = true;
             self.more = self.admit(now)?;
         }
         Ok(())
+    }
+
+    /// Its time has come; or what it waited for has: room for the client outside.
+    fn pause_is_over(&self, now: Instant) -> bool {
+        let has_room = || self.outside.is_some() && self.half_open.has_room(&self.door);
+        self.paused.is_some_and(|until| until <= now || has_room())
     }
 
     /// True: there may be more.
