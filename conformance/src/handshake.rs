@@ -30,7 +30,7 @@ pub fn the_oldest_silent_client_makes_room<T: Transport>() {
     let place = stage.place();
     let mut speaking = Raw::<T>::knock(&place);
     speaking.write(&speaking.hello(Raw::<T>::terms()));
-    let silent: Vec<_> = (0..5).map(|_| Raw::<T>::knock(&place)).collect();
+    let mut silent: Vec<_> = (0..5).map(|_| Raw::<T>::knock(&place)).collect();
     accept_until(&mut server, |stats| stats.refused(Refusal::Evicted) == 3, "a silent one");
     assert_eq!(
         kind_of(&server.accept_client_by(Deadline::Within(Duration::from_millis(150)))),
@@ -40,7 +40,39 @@ pub fn the_oldest_silent_client_makes_room<T: Transport>() {
     let verdict = speaking.verdict().expect("the one that spoke was kept");
     speaking.write(&frame(FrameKind::Ready, &verdict.nonce));
     server.accept_client_by(Deadline::Forever).unwrap();
-    drop(silent);
+    for (i, raw) in silent.iter_mut().enumerate() {
+        if i < 3 {
+            assert_eq!(raw.verdict().unwrap().refusal, Some(Refusal::Evicted), "number {i}");
+        } else {
+            raw.write(&raw.hello(Raw::<T>::terms()));
+        }
+    }
+    for raw in &mut silent[3..] {
+        let answer = thread::scope(|scope| {
+            let answer = scope.spawn(|| raw.verdict().unwrap().refusal);
+            accept_until(&mut server, |_| answer.is_finished(), "one without its last word");
+            answer.join().unwrap()
+        });
+        assert_eq!(answer, None, "the newest was turned out");
+    }
+}
+
+/// An honest client needs a moment between its knock and its hello. It has that moment although the table is full.
+pub fn one_that_has_just_come_is_not_turned_out<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server =
+        stage.server_with(|options| options.max_half_open(1).hello_within(Duration::from_secs(3600)));
+    let place = stage.place();
+    let mut first = Raw::<T>::knock(&place);
+    let _second = Raw::<T>::knock(&place);
+    accept_until(&mut server, |stats| stats.arrived == 2, "a silent one");
+    first.write(&first.hello(Raw::<T>::terms()));
+    let answer = thread::scope(|scope| {
+        let answer = scope.spawn(|| first.verdict().unwrap().refusal);
+        accept_until(&mut server, |_| answer.is_finished(), "one without its last word");
+        answer.join().unwrap()
+    });
+    assert_eq!(answer, None);
 }
 
 /// A client that waits for room comes in as soon as there is some, not when somebody else's time is over: that

@@ -77,6 +77,7 @@ macro_rules! conformance {
             a_server_that_dies_in_the_handshake_is_noticed
             silent_clients_do_not_stall_accept
             the_oldest_silent_client_makes_room
+            one_that_has_just_come_is_not_turned_out
             room_that_appears_is_used_at_once
             a_silent_client_is_dropped_when_its_time_is_over
             a_bad_hello_is_counted_and_harms_nobody
