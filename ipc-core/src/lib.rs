@@ -1,6 +1,6 @@
 //! The seven words of hobnob as traits, and everything that every transport shares.
 //!
-//! Read it in this order: [`IpcServer`] and [`IpcConnection`] are the words; [`Transport`] and its four companions
+//! Read it in this order: [`IpcServer`] and [`IpcConnection`] are the words; [`Transport`] and its companions
 //! are what a transport must do; [`Server`] and [`Connection`] implement the words once for every transport. The
 //! rest says where names live (`runtime_dir`, `lease`, `record`), how messages look on the way (`frame`, `hello`)
 //! and who waits (`drive`: nobody else does).

@@ -39,3 +39,51 @@ impl Sweeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    };
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::Clock;
+
+    /// The real clocks, so many seconds ahead.
+    #[derive(Default)]
+    struct Ahead(AtomicU64);
+
+    impl Clock for Ahead {
+        fn now(&self) -> Instant {
+            Instant::now() + Duration::from_secs(self.0.load(SeqCst))
+        }
+
+        fn wall(&self) -> SystemTime {
+            SystemTime::now() + Duration::from_secs(self.0.load(SeqCst))
+        }
+    }
+
+    #[test]
+    fn only_what_is_old_and_dead_goes_and_only_when_it_is_time() {
+        let (place, clock) = (tempfile::tempdir().unwrap(), Arc::new(Ahead::default()));
+        let folder = Folder::open(place.path()).unwrap();
+        for name in ["dead", "alive"] {
+            folder.make_fifo(name, 0o600).unwrap();
+        }
+        folder.make("folder", 0o700).unwrap();
+        let mut sweeper = Sweeper::new(Seams::default().with_clock(clock.clone()));
+        let mut left_at = |seconds| {
+            clock.0.store(seconds, SeqCst);
+            sweeper.sweep(&folder, |name| name != "alive");
+            let mut left = folder.names().unwrap();
+            left.sort();
+            left
+        };
+        assert_eq!(left_at(9), ["alive", "dead", "folder"]);
+        assert_eq!(left_at(15), ["alive", "dead", "folder"], "not old yet");
+        assert_eq!(left_at(24), ["alive", "dead", "folder"], "not time yet");
+        assert_eq!(left_at(26), ["alive", "folder"]);
+    }
+}

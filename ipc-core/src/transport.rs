@@ -1,4 +1,4 @@
-//! What the author of a transport writes: five small nonblocking traits. Everything else is in this crate, once.
+//! What the author of a transport writes: a few small nonblocking traits. Everything else is in this crate, once.
 //!
 //! The contract, for all of them:
 //!
@@ -58,6 +58,9 @@ pub struct Capabilities {
     pub one_process: bool,
     /// Addresses may be paths.
     pub paths: bool,
+    /// Another user's client can be told that it is not admitted. Where it cannot, it hears nothing until its
+    /// deadline.
+    pub answers_other_users: bool,
 }
 
 /// Where a rendezvous is.

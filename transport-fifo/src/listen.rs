@@ -166,10 +166,10 @@ fn is_scarce(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
 }
 
-/// Nobody reads it: its client is gone. Of the other FIFO of a pair, which we would read, that cannot be asked; it
-/// goes with its twin.
+/// Whether the client of this FIFO is gone: nobody reads the FIFO that it writes to, of which it keeps a reader of
+/// its own. The other one of the pair must not be asked: to a live client that would be a server that came and went.
 fn is_dead(clients: &Folder, name: &str) -> bool {
-    let asked = format!("{}.s2c", name.trim_end_matches(".c2s").trim_end_matches(".s2c"));
+    let asked = format!("{}.c2s", name.trim_end_matches(".c2s").trim_end_matches(".s2c"));
     match clients.open_file(&asked, Access::Write) {
         Ok(_) => false,
         Err(error) => matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENXIO | Errno::ENOENT)),

@@ -204,3 +204,41 @@ fn the_last_client_leaving_is_not_the_end() {
         }
     });
 }
+
+/// What a killed client left is swept away while the server lives; a client that is only held up keeps its pair, and
+/// does not take the sweeping for a server that came and went.
+#[test]
+fn the_dead_are_swept_away_and_the_slow_are_not_disturbed() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    };
+    struct Ahead(AtomicU64);
+    impl ipc_core::Clock for Ahead {
+        fn now(&self) -> std::time::Instant {
+            std::time::Instant::now() + Duration::from_secs(self.0.load(SeqCst))
+        }
+        fn wall(&self) -> std::time::SystemTime {
+            std::time::SystemTime::now() + Duration::from_secs(self.0.load(SeqCst))
+        }
+    }
+    watched("the_dead_are_swept_away_and_the_slow_are_not_disturbed", || {
+        let clock = Arc::new(Ahead(AtomicU64::new(0)));
+        let stage = Stage::<Fifo>::new();
+        let seams = ipc_core::Seams::default().with_clock(clock.clone());
+        let server = stage.server_with(|options| options.seams(seams));
+        let folder = stage.names().join(stage.address.to_string());
+        let mut scene = Scene { stage, server, folder };
+        let (dead, slow) = (scene.make_pair(&knock(1)), scene.make_pair(&knock(2)));
+        let (from_server, _own_reader) = (open(&slow[1], false), open(&slow[0], false));
+        let _to_server = open(&slow[0], true);
+        clock.0.store(30, SeqCst);
+        assert_eq!(kind_of(&scene.server.try_accept_client()), Some(&ErrorKind::WouldBlock));
+        let _ = scene.stage.pair(&mut scene.server);
+        assert!(dead.iter().all(|file| !file.exists()), "the dead client's files are still there");
+        assert!(slow.iter().all(|file| file.exists()), "the slow client's files are gone");
+        let mut fds =
+            [nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&from_server), nix::poll::PollFlags::POLLIN)];
+        assert_eq!(nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO), Ok(0), "{fds:?}");
+    });
+}

@@ -1,8 +1,8 @@
 //! hobnob inside one process: the reference for authors of transports, and what programs test with.
 //!
 //! It keeps every promise of the contract but one, openly ([`Capabilities::one_process`]): its names, servers and
-//! clients live in one process. Two files are the whole transport: `road` is one direction of bytes with a
-//! doorbell; this one is the rendezvous.
+//! clients live in one process. The whole transport is three files: `road` is one direction of bytes with a
+//! doorbell, `rendezvous` is where clients knock, and this one ties them together.
 //!
 //! ```
 //! use transport_inproc::{new_server, connect_to, prelude::*};
@@ -60,7 +60,8 @@ fn links() -> Result<(Link<Inproc>, Link<Inproc>)> {
 
 impl Transport for Inproc {
     const SCHEME: &'static str = "inproc";
-    const CAPABILITIES: Capabilities = Capabilities { one_process: true, paths: false };
+    const CAPABILITIES: Capabilities =
+        Capabilities { one_process: true, paths: false, answers_other_users: true };
 
     type Listener = rendezvous::Listener;
     type Incoming = Up<Self>;

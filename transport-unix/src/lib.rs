@@ -51,7 +51,8 @@ ipc_core::words!(Server, Connection);
 
 impl Transport for Unix {
     const SCHEME: &'static str = "unix";
-    const CAPABILITIES: Capabilities = Capabilities { one_process: false, paths: true };
+    const CAPABILITIES: Capabilities =
+        Capabilities { one_process: false, paths: true, answers_other_users: true };
 
     type Listener = listen::Listener;
     type Incoming = Up<Self>;
