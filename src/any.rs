@@ -8,7 +8,7 @@ use std::{
 use ipc_core::{
     Address, ConnectOptions, Connection, Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender,
     IpcServer, Name, Peer, Result, Server, ServerOptions, ServerStats, StopHandle, Target, Transport,
-    look_up, nobody_serves,
+    WaitStrategy, look_up, nobody_serves,
 };
 
 use crate::transports::{FEATURES, LIST, Row};
@@ -223,6 +223,14 @@ impl IpcSender for AnyConnection {
         self.0.send_info_by(info, deadline)
     }
 
+    fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
+        self.0.feed_info_by(info, deadline)
+    }
+
+    fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
+        self.0.send_many_by(infos, deadline)
+    }
+
     fn flush_info_by(&mut self, deadline: Deadline) -> Result<()> {
         self.0.flush_info_by(deadline)
     }
@@ -241,6 +249,10 @@ impl IpcSender for AnyConnection {
 
     fn set_send_deadline(&mut self, deadline: Deadline) {
         self.0.set_send_deadline(deadline);
+    }
+
+    fn set_send_wait(&mut self, strategy: WaitStrategy) {
+        self.0.set_send_wait(strategy);
     }
 
     fn stop_sending_with(&mut self, handle: &StopHandle) {
@@ -263,6 +275,10 @@ impl IpcReceiver for AnyConnection {
 
     fn set_recv_deadline(&mut self, deadline: Deadline) {
         self.0.set_recv_deadline(deadline);
+    }
+
+    fn set_recv_wait(&mut self, strategy: WaitStrategy) {
+        self.0.set_recv_wait(strategy);
     }
 
     fn stop_receiving_with(&mut self, handle: &StopHandle) {

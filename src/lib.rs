@@ -8,7 +8,7 @@ pub use any::{AnyConnection, AnyServer};
 pub use ipc_core::{
     Address, ClientFile, ConnectOptions, Deadline, Error, ErrorKind, Holder, IpcConnection, IpcReceiver,
     IpcSender, IpcServer, Limits, Name, Peer, PeerPid, Proof, Refusal, Result, Seams, Served, ServerOptions,
-    ServerStats, StopHandle, Traffic, VARIABLE, serve,
+    ServerStats, StopHandle, Traffic, VARIABLE, WaitStrategy, serve,
 };
 
 /// The transports themselves, for code that fixes one at compile time.

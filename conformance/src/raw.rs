@@ -1,7 +1,7 @@
 //! A client that speaks the protocol by hand, and so can break it.
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     time::Instant,
 };
 
@@ -97,7 +97,7 @@ impl<T: Transport> Raw<T> {
             if let Some(found) = self.decoder.next_frame().unwrap() {
                 return Some((found.kind, self.decoder.bytes(found.range).to_vec()));
             }
-            match self.link.rx.try_recv(self.decoder.room(), false) {
+            match self.link.rx.try_recv(&mut [IoSliceMut::new(self.decoder.room())], false) {
                 Ok(Got::Bytes(count)) => self.decoder.filled(count),
                 Ok(Got::End) => return None,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

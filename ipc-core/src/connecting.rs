@@ -19,7 +19,7 @@ use crate::{
 
 pub(crate) fn connect<T: Transport>(at: &Address, options: &ConnectOptions) -> Result<Connection<T>> {
     let address: Arc<str> = at.over(T::SCHEME).to_string().into();
-    let waiting = Waiting { stop: None, seams: options.config.seams.clone() };
+    let waiting = Waiting::new(&options.config);
     let mut connecting = Connecting::<T> {
         at,
         options,
@@ -136,7 +136,7 @@ impl<T: Transport> Connecting<'_, T> {
 
     fn greet(&mut self, link: Link<T>) -> Result<(Box<Connection<T>>, Nonce)> {
         let nonce = link.nonce.map_or_else(random, Ok)?;
-        let waiting = Waiting { stop: None, seams: self.options.config.seams.clone() };
+        let waiting = Waiting::new(&self.options.config);
         let mut connection = Connection::greeting(link, self.address.clone(), waiting);
         let hello = Hello { terms: terms::<T>(&self.options.config), nonce };
         self.options.config.seams.reach("connect.hello")?;

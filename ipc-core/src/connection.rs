@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     Address, ConnectOptions, Deadline, IpcConnection, IpcReceiver, IpcSender, Link, Peer, Receiver, Result,
-    Sender, StopHandle, Transport, connecting, drive::Waiting,
+    Sender, StopHandle, Transport, WaitStrategy, connecting, drive::Waiting,
 };
 
 /// A connection over the transport `T`. Dropping it says goodbye without waiting.
@@ -125,6 +125,14 @@ impl<T: Transport> IpcSender for Connection<T> {
         self.sender.send_info_by(info, deadline)
     }
 
+    fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
+        self.sender.feed_info_by(info, deadline)
+    }
+
+    fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
+        self.sender.send_many_by(infos, deadline)
+    }
+
     fn flush_info_by(&mut self, deadline: Deadline) -> Result<()> {
         self.sender.flush_info_by(deadline)
     }
@@ -143,6 +151,10 @@ impl<T: Transport> IpcSender for Connection<T> {
 
     fn set_send_deadline(&mut self, deadline: Deadline) {
         self.sender.set_send_deadline(deadline);
+    }
+
+    fn set_send_wait(&mut self, strategy: WaitStrategy) {
+        self.sender.set_send_wait(strategy);
     }
 
     fn stop_sending_with(&mut self, handle: &StopHandle) {
@@ -165,6 +177,10 @@ impl<T: Transport> IpcReceiver for Connection<T> {
 
     fn set_recv_deadline(&mut self, deadline: Deadline) {
         self.receiver.set_recv_deadline(deadline);
+    }
+
+    fn set_recv_wait(&mut self, strategy: WaitStrategy) {
+        self.receiver.set_recv_wait(strategy);
     }
 
     fn stop_receiving_with(&mut self, handle: &StopHandle) {

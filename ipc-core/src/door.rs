@@ -115,7 +115,7 @@ impl Door {
     }
 
     fn connection<T: Transport>(&self, link: Link<T>) -> Connection<T> {
-        let waiting = Waiting { stop: None, seams: self.config.seams.clone() };
+        let waiting = Waiting::new(&self.config);
         Connection::greeting(link, self.address.clone(), waiting)
     }
 }

@@ -36,10 +36,15 @@ pub(crate) trait Operation {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiting {
     pub(crate) stop: Option<StopHandle>,
+    pub(crate) strategy: crate::WaitStrategy,
     pub(crate) seams: Seams,
 }
 
 impl Waiting {
+    pub(crate) fn new(config: &crate::Config) -> Self {
+        Self { stop: None, strategy: config.wait, seams: config.seams.clone() }
+    }
+
     /// The handle that ends these waits; made when first asked for.
     pub(crate) fn stop_handle(&mut self) -> Result<StopHandle> {
         if self.stop.is_none() {
@@ -50,7 +55,7 @@ impl Waiting {
 
     /// The same waits, deaf to the handle: for goodbyes.
     pub(crate) fn unstoppable(&self) -> Self {
-        Self { stop: None, seams: self.seams.clone() }
+        Self { stop: None, strategy: self.strategy, seams: self.seams.clone() }
     }
 }
 

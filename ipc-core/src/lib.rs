@@ -37,6 +37,7 @@ mod serve;
 mod server;
 mod stats;
 mod stop;
+mod strategy;
 mod sweep;
 mod transport;
 mod vocabulary;
@@ -62,6 +63,7 @@ pub use serve::{Served, serve};
 pub use server::Server;
 pub use stats::{Refusal, ServerStats, Traffic};
 pub use stop::StopHandle;
+pub use strategy::WaitStrategy;
 pub use sweep::Sweeper;
 pub use transport::{
     Arrival, Capabilities, Got, Handshake, Interest, Interests, Link, Listener, Nonce, Place, Rx, Transport,

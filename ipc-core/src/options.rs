@@ -9,7 +9,7 @@ use std::{
 
 use nix::unistd::geteuid;
 
-use crate::{Deadline, Limits, Peer, Seams};
+use crate::{Deadline, Limits, Peer, Seams, WaitStrategy};
 
 /// What the core and every transport are told; part of both kinds of options.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Config {
     pub trusted: Vec<u32>,
     /// The fingerprint of the message types.
     pub schema: Option<u64>,
+    /// How connections wait.
+    pub wait: WaitStrategy,
     /// The clock and the failpoints.
     pub seams: Seams,
 }
@@ -128,6 +130,13 @@ impl ServerOptions {
     #[must_use]
     pub fn client_file(mut self, rule: ClientFile) -> Self {
         self.config.client_file = rule;
+        self
+    }
+
+    /// How the connections that come of this wait; each can be told otherwise later.
+    #[must_use]
+    pub fn wait(mut self, strategy: WaitStrategy) -> Self {
+        self.config.wait = strategy;
         self
     }
 
@@ -236,6 +245,13 @@ impl ConnectOptions {
     #[must_use]
     pub fn client_file(mut self, rule: ClientFile) -> Self {
         self.config.client_file = rule;
+        self
+    }
+
+    /// How the connection waits; it can be told otherwise later.
+    #[must_use]
+    pub fn wait(mut self, strategy: WaitStrategy) -> Self {
+        self.config.wait = strategy;
         self
     }
 

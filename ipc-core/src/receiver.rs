@@ -1,7 +1,7 @@
 //! The receiving half: whole messages in order, then the goodbye; or the truth about what happened instead.
 
 use std::{
-    io,
+    io::{self, IoSliceMut},
     ops::Range,
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Deadline, Error, ErrorKind, Got, Interests, IpcReceiver, Result, Rx, Sender, StopHandle, Traffic,
-    Transport, Wait,
+    Transport, Wait, WaitStrategy,
     connection::Shared,
     drive::{Operation, Try, Waiting, drive, settle},
     frame::{Decoder, Frame, FrameKind},
@@ -81,7 +81,7 @@ impl<T: Transport> Receiver<T> {
             return Ok(Try::Done(frame));
         }
         let Self { rx, decoder, .. } = self;
-        match settle(|| rx.try_recv(decoder.room(), may_block)) {
+        match settle(|| rx.try_recv(&mut [IoSliceMut::new(decoder.room())], may_block)) {
             Ok(Some(Got::Bytes(count))) => self.decoder.filled(count),
             Ok(None) => return Ok(Try::NotNow),
             Ok(Some(Got::End)) => return Err(self.ended()),
@@ -160,6 +160,10 @@ impl<T: Transport> IpcReceiver for Receiver<T> {
 
     fn set_recv_deadline(&mut self, deadline: Deadline) {
         self.deadline = deadline;
+    }
+
+    fn set_recv_wait(&mut self, strategy: WaitStrategy) {
+        self.waiting.strategy = strategy;
     }
 
     fn stop_receiving_with(&mut self, handle: &StopHandle) {

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     Deadline, Error, ErrorKind, Interests, IpcSender, Result, StopHandle, Traffic, Transport, Tx, Wait,
+    WaitStrategy,
     connection::Shared,
     drive::{Operation, Try, Waiting, drive, settle},
     frame::{FrameKind, HEADER, header},
@@ -207,6 +208,17 @@ impl<T: Transport> IpcSender for Sender<T> {
         sent.map_err(|error| error.about("send_info", &self.shared.address))
     }
 
+    fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
+        self.send_info_by(info, deadline)
+    }
+
+    fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
+        for info in infos {
+            self.feed_info_by(info, deadline)?;
+        }
+        Ok(infos.len())
+    }
+
     fn flush_info_by(&mut self, deadline: Deadline) -> Result<()> {
         let waiting = self.waiting.clone();
         self.flush(deadline, &waiting).map_err(|error| error.about("flush_info", &self.shared.address))
@@ -226,6 +238,10 @@ impl<T: Transport> IpcSender for Sender<T> {
 
     fn set_send_deadline(&mut self, deadline: Deadline) {
         self.deadline = deadline;
+    }
+
+    fn set_send_wait(&mut self, strategy: WaitStrategy) {
+        self.waiting.strategy = strategy;
     }
 
     fn stop_sending_with(&mut self, handle: &StopHandle) {

@@ -73,7 +73,7 @@ impl<T: Transport> Server<T> {
         // The record comes last: who finds it finds everything else.
         Self::announce(&listener, lease.as_ref(), &readiness, &config).inspect_err(|_| listener.retire())?;
         log::debug!("{address}: listening");
-        let waiting = Waiting { stop: None, seams: config.seams.clone() };
+        let waiting = Waiting::new(&config);
         let door = Door {
             terms: terms::<T>(&config),
             config,

@@ -12,7 +12,7 @@
 
 use std::{
     fmt,
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
     time::Instant,
@@ -181,11 +181,12 @@ pub trait Tx: Wait + AsFd {
 
 /// The half that receives.
 pub trait Rx: Wait + AsFd {
-    /// Receives what is there, at most `room`, which is never empty. `may_block` as in [`Tx::try_send`].
+    /// Receives what is there into `rooms`, one after the other; the first is never empty. `may_block` as in
+    /// [`Tx::try_send`].
     ///
     /// # Errors
     /// `WouldBlock`. A peer that is gone is [`Got::End`], after the last byte that it sent.
-    fn try_recv(&mut self, room: &mut [u8], may_block: bool) -> io::Result<Got>;
+    fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got>;
 
     /// Ends this direction: the peer's sends fail from now on.
     fn finish(&mut self) {}

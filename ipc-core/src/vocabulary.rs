@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use crate::{Address, Deadline, Peer, Result, ServerStats, StopHandle};
+use crate::{Address, Deadline, Peer, Result, ServerStats, StopHandle, WaitStrategy};
 
 /// Has a name, and takes clients in.
 pub trait IpcServer: Send {
@@ -92,6 +92,37 @@ pub trait IpcSender: AsFd + Send {
         self.send_info_by(info, Deadline::Now)
     }
 
+    /// Has the whole message accepted and keeps it here, to leave together with others in one system call: with
+    /// the next [`send_info`](Self::send_info) or [`flush_info`](Self::flush_info), at the goodbye, before an
+    /// unsplit connection receives, or when 64 KiB have gathered.
+    ///
+    /// # Errors
+    /// As [`send_info_by`](Self::send_info_by).
+    fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()>;
+
+    /// [`feed_info_by`](Self::feed_info_by) the deadline set.
+    ///
+    /// # Errors
+    /// As there.
+    fn feed_info(&mut self, info: &[u8]) -> Result<()> {
+        self.feed_info_by(info, self.send_deadline())
+    }
+
+    /// Has `infos` accepted, each whole and in order, in as few system calls as they fit in, and says how many
+    /// were; like sendmmsg(2), fewer than all only if it had to give up after some.
+    ///
+    /// # Errors
+    /// As [`send_info_by`](Self::send_info_by), if not one was accepted.
+    fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize>;
+
+    /// [`send_many_by`](Self::send_many_by) the deadline set.
+    ///
+    /// # Errors
+    /// As there.
+    fn send_many(&mut self, infos: &[&[u8]]) -> Result<usize> {
+        self.send_many_by(infos, self.send_deadline())
+    }
+
     /// Hands what was accepted and is still here to the kernel.
     ///
     /// # Errors
@@ -124,6 +155,9 @@ pub trait IpcSender: AsFd + Send {
 
     /// Sets how long every later [`send_info`](Self::send_info) waits.
     fn set_send_deadline(&mut self, deadline: Deadline);
+
+    /// Chooses how this half waits for room.
+    fn set_send_wait(&mut self, strategy: WaitStrategy);
 
     /// Lets this handle end waits for room.
     fn stop_sending_with(&mut self, handle: &StopHandle);
@@ -189,6 +223,9 @@ pub trait IpcReceiver: AsFd + Send {
     /// Sets how long every later [`recv_info`](Self::recv_info) waits.
     fn set_recv_deadline(&mut self, deadline: Deadline);
 
+    /// Chooses how this half waits for messages.
+    fn set_recv_wait(&mut self, strategy: WaitStrategy);
+
     /// Lets this handle end waits for messages.
     fn stop_receiving_with(&mut self, handle: &StopHandle);
 }
@@ -212,6 +249,12 @@ pub trait IpcConnection: IpcSender + IpcReceiver {
     fn stop_with(&mut self, handle: &StopHandle) {
         self.stop_sending_with(handle);
         self.stop_receiving_with(handle);
+    }
+
+    /// Chooses how both halves wait.
+    fn set_wait(&mut self, strategy: WaitStrategy) {
+        self.set_send_wait(strategy);
+        self.set_recv_wait(strategy);
     }
 
     /// Two halves for two threads. Dropping one closes its direction only.

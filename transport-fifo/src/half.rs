@@ -4,7 +4,7 @@
 //! a second time, without it: one system call for a message instead of three.
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
@@ -12,6 +12,7 @@ use ipc_core::{Access, Got, Interest, Interests, Link, Nonce, Peer, Wait};
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::uio::readv,
     unistd::read,
 };
 
@@ -79,8 +80,13 @@ impl ipc_core::Tx for Tx {
 }
 
 impl ipc_core::Rx for Rx {
-    fn try_recv(&mut self, room: &mut [u8], may_block: bool) -> io::Result<Got> {
-        match read(self.end.description(may_block && self.seen, Access::Read), room)? {
+    fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got> {
+        let description = self.end.description(may_block && self.seen, Access::Read);
+        let count = match rooms {
+            [room] => read(description, room),
+            rooms => readv(description, rooms),
+        };
+        match count? {
             0 if self.seen || self.writer_left()? => Ok(Got::End),
             0 => Err(io::ErrorKind::WouldBlock.into()),
             count => {

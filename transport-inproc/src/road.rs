@@ -7,7 +7,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, IoSlice, Read, Write},
+    io::{self, IoSlice, IoSliceMut, Read, Write},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
@@ -104,9 +104,9 @@ impl ipc_core::Tx for Tx {
 }
 
 impl ipc_core::Rx for Rx {
-    fn try_recv(&mut self, room: &mut [u8], _: bool) -> io::Result<Got> {
+    fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], _: bool) -> io::Result<Got> {
         let mut state = self.0.lock();
-        let count = state.bytes.read(room)?;
+        let count = state.bytes.read_vectored(rooms)?;
         if count == 0 {
             return if state.tx_gone { Ok(Got::End) } else { Err(io::ErrorKind::WouldBlock.into()) };
         }

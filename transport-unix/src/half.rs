@@ -1,7 +1,7 @@
 //! One socket, two halves. The socket stays in blocking mode; every call says for itself whether it may wait.
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     net::Shutdown,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use ipc_core::{Got, Interest, Interests, Link, Peer, Wait};
-use nix::sys::socket::{MsgFlags, recv, sendmsg};
+use nix::sys::socket::{MsgFlags, recv, recvmsg, sendmsg};
 
 use crate::Unix;
 
@@ -40,8 +40,13 @@ impl ipc_core::Tx for Tx {
 }
 
 impl ipc_core::Rx for Rx {
-    fn try_recv(&mut self, room: &mut [u8], may_block: bool) -> io::Result<Got> {
-        match recv(self.0.as_raw_fd(), room, flags(may_block)) {
+    fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got> {
+        let (socket, flags) = (self.0.as_raw_fd(), flags(may_block));
+        let received = match rooms {
+            [room] => recv(socket, room, flags),
+            rooms => recvmsg::<()>(socket, rooms, None, flags).map(|message| message.bytes),
+        };
+        match received {
             Ok(0) => Ok(Got::End),
             Ok(count) => Ok(Got::Bytes(count)),
             // A peer that closed with our bytes unread: what it had sent was read before this.
