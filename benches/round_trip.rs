@@ -17,6 +17,9 @@ struct Arguments {
     /// Which cores the two processes run on
     #[arg(long, value_enum, default_value = "none")]
     pin: Pin,
+    /// How hobnob's connections wait
+    #[arg(long, value_enum, default_value = "adaptive")]
+    wait: Wait,
     /// How many times every row is measured, in turn
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -46,6 +49,30 @@ enum Pin {
     None,
 }
 
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Wait {
+    /// Asleep at once
+    Sleep,
+    /// Tries again while that pays, then asleep
+    Adaptive,
+    /// Tries again until it is done
+    Spin,
+}
+
+impl Wait {
+    fn strategy(self) -> hobnob::WaitStrategy {
+        match self {
+            Self::Sleep => hobnob::WaitStrategy::Sleep,
+            Self::Adaptive => hobnob::WaitStrategy::Adaptive,
+            Self::Spin => hobnob::WaitStrategy::Spin,
+        }
+    }
+}
+
+fn name_of(value: impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
 const SIZES: [usize; 2] = [64, 64 << 10];
 
 fn main() -> Result {
@@ -53,7 +80,7 @@ fn main() -> Result {
     match (&arguments.echo, &arguments.dir) {
         (Some(row), Some(dir)) => {
             pin(arguments.pin, usize::from(arguments.pin == Pin::Split))?;
-            echo(row, dir)
+            echo(row, dir, arguments.wait.strategy())
         }
         _ => measure(&arguments),
     }
@@ -68,12 +95,18 @@ fn rows() -> Vec<String> {
 
 fn measure(arguments: &Arguments) -> Result {
     pin(arguments.pin, 0)?;
-    let pinned =
-        arguments.pin.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+    let (pinned, wait) = (name_of(arguments.pin), name_of(arguments.wait));
     let (dir, rows) = (tempfile::tempdir()?, rows());
-    let roads: Result<Vec<_>> = rows.iter().map(|row| Road::open(row, dir.path(), &pinned)).collect();
+    let roads: Result<Vec<_>> = rows
+        .iter()
+        .map(|row| {
+            Road::open(row, dir.path(), ["--pin", &pinned, "--wait", &wait], arguments.wait.strategy())
+        })
+        .collect();
     let mut roads = roads?;
-    println!("row            bytes     p50 (us)           spread (us)    ratio   (pin: {pinned})");
+    println!(
+        "row            bytes     p50 (us)           spread (us)    ratio   (pin: {pinned}, wait: {wait})"
+    );
     for size in SIZES {
         let times = interleaved(&mut roads, size, arguments)?;
         for (row, own) in rows.iter().zip(&times) {
@@ -88,8 +121,10 @@ fn measure(arguments: &Arguments) -> Result {
                 format!("{least:.2} - {most:.2}")
             );
             if let Some(path) = &arguments.json {
-                let fields =
-                    format!(r#""row":"{row}","bytes":{size},"pin":"{pinned}","rounds":{}"#, own.len());
+                let fields = format!(
+                    r#""row":"{row}","bytes":{size},"pin":"{pinned}","wait":"{wait}","rounds":{}"#,
+                    own.len()
+                );
                 let numbers =
                     format!(r#""p50_us":{p50:.3},"min_us":{least:.3},"max_us":{most:.3},"ratio":{ratio:.4}"#);
                 let mut file = File::options().append(true).create(true).open(path)?;

@@ -265,6 +265,10 @@ impl IpcReceiver for AnyConnection {
         self.0.recv_borrowed_by(deadline)
     }
 
+    fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool> {
+        self.0.recv_info_by(into, deadline)
+    }
+
     fn has_buffered(&self) -> bool {
         self.0.has_buffered()
     }

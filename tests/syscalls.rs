@@ -13,7 +13,10 @@ use std::{
 };
 
 use conformance::watched;
-use hobnob::{IpcConnection, IpcReceiver, IpcSender, IpcServer};
+use hobnob::{
+    AnyConnection, AnyServer, ConnectOptions, IpcConnection, IpcReceiver, IpcSender, IpcServer,
+    ServerOptions, WaitStrategy,
+};
 
 const ROLE: &str = "HOBNOB_TEST_ROLE";
 const ADDRESS: &str = "HOBNOB_TEST_ADDRESS";
@@ -22,8 +25,8 @@ const TRIPS: usize = 1000;
 
 #[test]
 #[cfg(feature = "unix")]
-fn a_message_over_unix_is_one_sendmsg_and_one_recvfrom() {
-    check("a_message_over_unix_is_one_sendmsg_and_one_recvfrom", "unix:calc", &["sendmsg"], "recvfrom");
+fn a_message_over_unix_is_one_sendto_and_one_recvfrom() {
+    check("a_message_over_unix_is_one_sendto_and_one_recvfrom", "unix:calc", &["sendto"], "recvfrom");
 }
 
 #[test]
@@ -53,7 +56,9 @@ fn check(name: &'static str, address: &str, sends: &[&str], receive: &str) {
 }
 
 fn serve() {
-    let mut server = hobnob::new_server(&env::var(ADDRESS).unwrap()).unwrap();
+    let address = env::var(ADDRESS).unwrap().parse().unwrap();
+    let options = ServerOptions::new().wait(WaitStrategy::Sleep);
+    let mut server = AnyServer::new_server_with(&address, &options).unwrap();
     println!("listening on {}", server.address());
     let mut client = server.accept_client().unwrap();
     let mut info = Vec::new();
@@ -67,7 +72,9 @@ fn serve() {
 }
 
 fn converse() {
-    let mut server = hobnob::connect_to(&env::var(ADDRESS).unwrap()).unwrap();
+    let address = env::var(ADDRESS).unwrap().parse().unwrap();
+    let options = ConnectOptions::new().wait(WaitStrategy::Sleep);
+    let mut server = AnyConnection::connect_with(&address, &options).unwrap();
     assert!(server.peer().uid.is_some());
     for trip in 0..=WARM_UP + TRIPS {
         mark(trip);

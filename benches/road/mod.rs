@@ -11,6 +11,7 @@ use std::{
 
 use hobnob::{
     Address, AnyConnection, AnyServer, ConnectOptions, IpcReceiver, IpcSender, IpcServer, ServerOptions,
+    WaitStrategy,
 };
 use nix::{sys::stat::Mode, unistd::mkfifo};
 
@@ -40,12 +41,12 @@ impl Drop for Echo {
 }
 
 impl Road {
-    pub fn open(row: &str, dir: &Path, pinned: &str) -> Result<Self> {
+    pub fn open(row: &str, dir: &Path, how: [&str; 4], wait: WaitStrategy) -> Result<Self> {
         if row == "raw fifo" {
             [c2s(dir), s2c(dir)].iter().try_for_each(|path| mkfifo(path, Mode::S_IRWXU))?;
         }
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--echo", row, "--pin", pinned, "--dir"]).arg(dir);
+        command.args(["--echo", row, "--dir"]).arg(dir).args(how);
         let mut echo = Echo(command.stdout(Stdio::piped()).spawn()?);
         BufReader::new(echo.0.stdout.take().ok_or("no output")?).read_line(&mut String::new())?;
         let ends = match row {
@@ -55,7 +56,7 @@ impl Road {
                 Ends::Raw(Raw::new(to, File::open(s2c(dir))?))
             }
             hobnob => {
-                let options = ConnectOptions::new().directory(dir.join("names"));
+                let options = ConnectOptions::new().directory(dir.join("names")).wait(wait);
                 Ends::Hobnob(AnyConnection::connect_with(&address(hobnob)?, &options)?)
             }
         };
@@ -120,7 +121,7 @@ impl Raw {
 }
 
 /// Is the other process.
-pub fn echo(row: &str, dir: &Path) -> Result {
+pub fn echo(row: &str, dir: &Path, wait: WaitStrategy) -> Result {
     let mut raw = match row {
         "raw unix" => {
             let listener = UnixListener::bind(socket(dir))?;
@@ -132,7 +133,7 @@ pub fn echo(row: &str, dir: &Path) -> Result {
             let from = File::open(c2s(dir))?;
             Raw::new(File::options().write(true).open(s2c(dir))?, from)
         }
-        hobnob => return echo_hobnob(&address(hobnob)?, dir),
+        hobnob => return echo_hobnob(&address(hobnob)?, dir, wait),
     };
     loop {
         let have = raw.receive()?;
@@ -140,8 +141,9 @@ pub fn echo(row: &str, dir: &Path) -> Result {
     }
 }
 
-fn echo_hobnob(address: &Address, dir: &Path) -> Result {
-    let mut server = AnyServer::new_server_with(address, &ServerOptions::new().directory(dir.join("names")))?;
+fn echo_hobnob(address: &Address, dir: &Path, wait: WaitStrategy) -> Result {
+    let options = ServerOptions::new().directory(dir.join("names")).wait(wait);
+    let mut server = AnyServer::new_server_with(address, &options)?;
     println!("listening");
     let mut client = server.accept_client()?;
     let mut info = Vec::new();

@@ -1,7 +1,7 @@
 //! A client that speaks the protocol by hand, and so can break it.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice},
     time::Instant,
 };
 
@@ -95,9 +95,9 @@ impl<T: Transport> Raw<T> {
     pub fn read_frame(&mut self) -> Option<(FrameKind, Vec<u8>)> {
         loop {
             if let Some(found) = self.decoder.next_frame().unwrap() {
-                return Some((found.kind, self.decoder.bytes(found.range).to_vec()));
+                return Some((found.kind, self.decoder.bytes(&found).to_vec()));
             }
-            match self.link.rx.try_recv(&mut [IoSliceMut::new(self.decoder.room())], false) {
+            match self.link.rx.try_recv(self.decoder.rooms().slices(), false) {
                 Ok(Got::Bytes(count)) => self.decoder.filled(count),
                 Ok(Got::End) => return None,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -14,12 +14,13 @@ use crate::{
     frame::{Frame, FrameKind},
     hello::{Hello, Terms, VERSION, Verdict},
     place::places,
+    pool::Pool,
     runtime_dir,
 };
 
 pub(crate) fn connect<T: Transport>(at: &Address, options: &ConnectOptions) -> Result<Connection<T>> {
     let address: Arc<str> = at.over(T::SCHEME).to_string().into();
-    let waiting = Waiting::new(&options.config);
+    let mut waiting = Waiting::new(&options.config);
     let mut connecting = Connecting::<T> {
         at,
         options,
@@ -30,7 +31,7 @@ pub(crate) fn connect<T: Transport>(at: &Address, options: &ConnectOptions) -> R
         retried: false,
     };
     at.must_allow(T::SCHEME)
-        .and_then(|()| drive(&mut connecting, options.deadline, &waiting))
+        .and_then(|()| drive(&mut connecting, options.deadline, &mut waiting))
         .map_err(|error| error.about("connect_to", &address))
 }
 
@@ -87,7 +88,9 @@ impl<T: Transport> Operation for Connecting<'_, T> {
         match &mut self.stage {
             Stage::Idle { .. } => Ok(true),
             Stage::Dialing(outgoing) => outgoing.arm(),
-            Stage::Greeting(outgoing, connection, _) => Ok(outgoing.arm()? && connection.receiver.arm()?),
+            Stage::Greeting(outgoing, connection, _) => {
+                Ok(outgoing.arm()? && connection.receiver.intake.arm()?)
+            }
         }
     }
 
@@ -137,7 +140,8 @@ impl<T: Transport> Connecting<'_, T> {
     fn greet(&mut self, link: Link<T>) -> Result<(Box<Connection<T>>, Nonce)> {
         let nonce = link.nonce.map_or_else(random, Ok)?;
         let waiting = Waiting::new(&self.options.config);
-        let mut connection = Connection::greeting(link, self.address.clone(), waiting);
+        let pool = Pool::of_clients();
+        let mut connection = Connection::greeting(link, self.address.clone(), waiting, pool);
         let hello = Hello { terms: terms::<T>(&self.options.config), nonce };
         self.options.config.seams.reach("connect.hello")?;
         // A server that refuses without reading may be gone already; its verdict can still be read.
@@ -152,11 +156,11 @@ impl<T: Transport> Connecting<'_, T> {
         nonce: Nonce,
         now: Instant,
     ) -> Result<Try<Connection<T>>> {
-        let frame = match connection.receiver.try_frame(false)? {
+        let frame = match connection.receiver.intake.try_frame(false)? {
             Try::NotNow => match outgoing.step(now) {
                 Ok(_) => Try::NotNow,
                 // It may have answered just before it went.
-                Err(gone) => match connection.receiver.try_frame(false)? {
+                Err(gone) => match connection.receiver.intake.try_frame(false)? {
                     Try::NotNow => return Err(gone),
                     tried => tried,
                 },
@@ -182,7 +186,7 @@ impl<T: Transport> Connecting<'_, T> {
         if frame.kind != FrameKind::Verdict {
             return Err(protocol("the server's first word is no verdict"));
         }
-        let verdict = Verdict::decode(connection.receiver.bytes(frame.range.clone())).map_err(protocol)?;
+        let verdict = Verdict::decode(connection.receiver.bytes(frame)).map_err(protocol)?;
         let ours = terms::<T>(&self.options.config);
         if let Some(kind) = verdict.error(&ours) {
             return Err(kind.into());

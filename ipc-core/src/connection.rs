@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    Address, ConnectOptions, Deadline, IpcConnection, IpcReceiver, IpcSender, Link, Peer, Receiver, Result,
-    Sender, StopHandle, Transport, WaitStrategy, connecting, drive::Waiting,
+    Address, Config, ConnectOptions, Deadline, IpcConnection, IpcReceiver, IpcSender, Link, Peer, Receiver,
+    Result, Sender, StopHandle, Transport, WaitStrategy, connecting, drive::Waiting, pool::Pool,
 };
 
 /// A connection over the transport `T`. Dropping it says goodbye without waiting.
@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) peer: Peer,
     /// The process that made it; a forked child must not speak for it.
     pub(crate) made_by: u32,
+    /// Lends memory for large messages.
+    pub(crate) pool: Arc<Pool>,
     /// Held by a server's connections, for counting.
     slot: OnceLock<Slot>,
 }
@@ -61,14 +63,15 @@ impl<T: Transport> Connection<T> {
     /// A connection over a road that is up, without a handshake; both sides must do the same.
     #[must_use]
     pub fn over(link: Link<T>, address: &str, limit: u32) -> Self {
-        let mut connection = Self::greeting(link, address.into(), Waiting::default());
+        let mut connection =
+            Self::greeting(link, address.into(), Waiting::new(&Config::default()), Arc::default());
         connection.open(limit, limit);
         connection
     }
 
-    pub(crate) fn greeting(link: Link<T>, address: Arc<str>, waiting: Waiting) -> Self {
-        let shared =
-            Arc::new(Shared { address, peer: link.peer, made_by: std::process::id(), slot: OnceLock::new() });
+    pub(crate) fn greeting(link: Link<T>, address: Arc<str>, waiting: Waiting, pool: Arc<Pool>) -> Self {
+        let (made_by, slot) = (std::process::id(), OnceLock::new());
+        let shared = Arc::new(Shared { address, peer: link.peer, made_by, pool, slot });
         Self {
             sender: Sender::greeting(link.tx, shared.clone(), waiting.clone()),
             receiver: Receiver::greeting(link.rx, shared, waiting),
@@ -164,7 +167,13 @@ impl<T: Transport> IpcSender for Connection<T> {
 
 impl<T: Transport> IpcReceiver for Connection<T> {
     fn recv_borrowed_by(&mut self, deadline: Deadline) -> Result<Option<&[u8]>> {
-        self.receiver.receive(Some(&mut self.sender), deadline)
+        let frame = self.receiver.receive(Some(&mut self.sender.outlet), deadline)?;
+        Ok(frame.map(|frame| self.receiver.bytes(&frame)))
+    }
+
+    fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool> {
+        let frame = self.receiver.receive(Some(&mut self.sender.outlet), deadline)?;
+        Ok(self.receiver.deliver(frame, into))
     }
 
     fn has_buffered(&self) -> bool {

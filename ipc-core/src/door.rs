@@ -22,6 +22,8 @@ pub(crate) struct Door {
     pub(crate) address: Arc<str>,
     pub(crate) taken: Arc<AtomicUsize>,
     pub(crate) counters: Arc<Counters>,
+    /// Lends memory for large messages to the connections.
+    pub(crate) pool: Arc<crate::pool::Pool>,
 }
 
 impl Door {
@@ -43,7 +45,7 @@ impl Door {
         frame: &Frame,
         expected: Option<Nonce>,
     ) -> Step<T> {
-        let decoded = Hello::decode(connection.receiver.bytes(frame.range.clone()));
+        let decoded = Hello::decode(connection.receiver.bytes(frame));
         let hello = match decoded {
             Ok(hello) if frame.kind == FrameKind::Hello => hello,
             _ => return self.refuse(connection, Refusal::Malformed, Nonce::default()),
@@ -71,7 +73,7 @@ impl Door {
         nonce: Nonce,
         theirs: &Terms,
     ) -> Step<T> {
-        if frame.kind != FrameKind::Ready || connection.receiver.bytes(frame.range.clone()) != nonce {
+        if frame.kind != FrameKind::Ready || connection.receiver.bytes(frame) != nonce {
             return Step::Refused(Refusal::Malformed);
         }
         connection.open(self.terms.limit, theirs.limit);
@@ -98,7 +100,7 @@ impl Door {
         let nonce = random().ok()?;
         let verdict = Verdict { terms: self.terms.clone(), refusal, echo, nonce };
         connection.sender.post(FrameKind::Verdict, &verdict.encode()).ok()?;
-        (!connection.sender.has_tail()).then_some(nonce)
+        (!connection.sender.has_unsent()).then_some(nonce)
     }
 
     /// Tells a client that never was half-open.
@@ -116,6 +118,6 @@ impl Door {
 
     fn connection<T: Transport>(&self, link: Link<T>) -> Connection<T> {
         let waiting = Waiting::new(&self.config);
-        Connection::greeting(link, self.address.clone(), waiting)
+        Connection::greeting(link, self.address.clone(), waiting, self.pool.clone())
     }
 }

@@ -7,7 +7,10 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
-use crate::{Deadline, Error, ErrorKind, Interest, Interests, Result, Seams, StopHandle};
+use crate::{
+    Config, Deadline, Error, ErrorKind, Interest, Interests, Result, Seams, StopHandle,
+    strategy::{Spinner, Turn},
+};
 
 /// What one try came to.
 #[derive(Debug)]
@@ -32,17 +35,17 @@ pub(crate) trait Operation {
     }
 }
 
-/// What besides the operation itself ends a wait, and by which clock.
-#[derive(Clone, Debug, Default)]
+/// What besides the operation itself ends a wait, by which clock, and how it spends its time.
+#[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) stop: Option<StopHandle>,
-    pub(crate) strategy: crate::WaitStrategy,
     pub(crate) seams: Seams,
+    pub(crate) spinner: Spinner,
 }
 
 impl Waiting {
-    pub(crate) fn new(config: &crate::Config) -> Self {
-        Self { stop: None, strategy: config.wait, seams: config.seams.clone() }
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { stop: None, seams: config.seams.clone(), spinner: Spinner::new(config.wait) }
     }
 
     /// The handle that ends these waits; made when first asked for.
@@ -55,46 +58,76 @@ impl Waiting {
 
     /// The same waits, deaf to the handle: for goodbyes.
     pub(crate) fn unstoppable(&self) -> Self {
-        Self { stop: None, strategy: self.strategy, seams: self.seams.clone() }
+        Self { stop: None, ..self.clone() }
     }
 }
 
-/// Tries until it is done, the deadline passes or the handle is pulled.
+/// Tries until it is done, the deadline passes or the handle is pulled: tries again while that pays, then sleeps.
 /// The clock is read only once the first try has failed.
-pub(crate) fn drive<O: Operation>(op: &mut O, deadline: Deadline, waiting: &Waiting) -> Result<O::Output> {
-    let stop = waiting.stop.as_ref().filter(|_| deadline != Deadline::Now);
+pub(crate) fn drive<O: Operation>(
+    op: &mut O,
+    deadline: Deadline,
+    waiting: &mut Waiting,
+) -> Result<O::Output> {
+    if deadline == Deadline::Now {
+        return at_once(op);
+    }
+    let Waiting { stop, seams, spinner } = waiting;
+    let stop = stop.as_ref();
     stop.map_or(Ok(()), StopHandle::ends_calls)?;
     let may_block = deadline == Deadline::Forever && stop.is_none();
     let mut ends: Option<Option<Instant>> = None;
-    let mut unarmed = 0;
+    let mut turn = spinner.turn();
     loop {
-        let armed = match op.attempt(may_block)? {
-            Try::Done(done) => return Ok(done),
-            Try::Again if matches!(deadline, Deadline::Now | Deadline::Forever) => {
+        // To sleep in the system call is to have given up trying again.
+        let again = match op.attempt(may_block && turn.is_over())? {
+            Try::Done(done) => {
+                if matches!(turn, Turn::Burst(_)) {
+                    spinner.paid();
+                }
+                return Ok(done);
+            }
+            Try::Again => {
                 stop.map_or(Ok(()), StopHandle::ends_calls)?;
-                unarmed = 0;
-                continue;
+                true
             }
-            Try::Again => false,
-            Try::NotNow => op.arm()?,
+            Try::NotNow => {
+                stop.map_or(Ok(()), StopHandle::ends_waits)?;
+                let again = turn.goes_on(spinner);
+                if again && !turn.looks_at_clock() {
+                    continue;
+                }
+                again
+            }
         };
-        if deadline == Deadline::Now {
-            // Told "not now" while not armed, nobody would ring: only a peer that flickers brings it so far.
-            if armed || unarmed == MOST_UNARMED {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            unarmed += 1;
+        if again && deadline == Deadline::Forever {
             continue;
         }
-        stop.map_or(Ok(()), StopHandle::ends_waits)?;
-        let now = waiting.seams.now();
+        let armed = !again && op.arm()?;
+        let now = seams.now();
         let ends = *ends.get_or_insert_with(|| deadline.ends(now));
         if ends.is_some_and(|ends| ends <= now) {
+            // Whoever is told so may wait on a descriptor of his own.
+            let _ = !armed && op.arm()?;
             return Err(ErrorKind::TimedOut.into());
         }
         if armed {
             let until = ends.into_iter().chain(op.wake_at()).min();
             park(op, stop, until.map(|until| until.saturating_duration_since(now)))?;
+        }
+    }
+}
+
+/// A call that must not wait.
+fn at_once<O: Operation>(op: &mut O) -> Result<O::Output> {
+    let mut unarmed = 0;
+    loop {
+        match op.attempt(false)? {
+            Try::Done(done) => return Ok(done),
+            Try::Again => unarmed = 0,
+            // Told "not now" while not armed, nobody would ring: only a peer that flickers brings it so far.
+            Try::NotNow if op.arm()? || unarmed == MOST_UNARMED => return Err(ErrorKind::WouldBlock.into()),
+            Try::NotNow => unarmed += 1,
         }
     }
 }

@@ -244,10 +244,10 @@ impl<T: Transport> Stage<T> {
 /// The client's next word, if it is there whole.
 fn next_word<T: Transport>(connection: &mut Connection<T>) -> std::result::Result<Option<Frame>, Refusal> {
     loop {
-        match connection.receiver.try_frame(false) {
+        match connection.receiver.intake.try_frame(false) {
             Ok(Try::Done(frame)) => return Ok(Some(frame)),
             Ok(Try::Again) => {}
-            Ok(Try::NotNow) => match connection.receiver.arm() {
+            Ok(Try::NotNow) => match connection.receiver.intake.arm() {
                 Ok(true) => return Ok(None),
                 Ok(false) => {}
                 Err(_) => return Err(Refusal::Gone),

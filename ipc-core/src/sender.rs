@@ -1,27 +1,25 @@
 //! The sending half: a message is accepted whole or not at all, and leaves in order.
 
 use std::{
-    io::IoSlice,
-    mem,
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
     time::Duration,
 };
 
 use crate::{
-    Deadline, Error, ErrorKind, Interests, IpcSender, Result, StopHandle, Traffic, Transport, Tx, Wait,
-    WaitStrategy,
+    Deadline, Error, ErrorKind, IpcSender, Result, StopHandle, Traffic, Transport, Tx, WaitStrategy,
     connection::Shared,
-    drive::{Operation, Try, Waiting, drive, settle},
-    frame::{FrameKind, HEADER, header},
+    drive::{Waiting, drive},
+    frame::{FrameKind, HEADER},
+    outbox::FULL,
+    outlet::{Flush, Outlet, Push, Stage},
+    strategy::Spinner,
 };
 
 /// The sending half of a connection. Dropping it says goodbye without waiting.
 #[derive(Debug)]
 pub struct Sender<T: Transport> {
-    tx: T::Tx,
-    stage: Stage,
-    tail: Tail,
+    pub(crate) outlet: Outlet<T>,
     /// The largest message the other side receives.
     limit: u32,
     deadline: Deadline,
@@ -30,40 +28,20 @@ pub struct Sender<T: Transport> {
     pub(crate) shared: Arc<Shared>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Stage {
-    /// The handshake is not over: no goodbye is due.
-    Greeting,
-    Open,
-    /// The goodbye is accepted, and perhaps still in the tail.
-    Leaving,
-    Ended,
-    /// A send failed for good.
-    Broken(ErrorKind),
-}
-
-/// What was accepted and has not left yet: the end of at most one frame.
-#[derive(Debug, Default)]
-struct Tail {
-    bytes: Vec<u8>,
-    sent: usize,
-    is_message: bool,
-}
-
-/// A tail's memory is kept for the next one up to this size.
-const KEPT_TAIL: usize = 64 * 1024;
+/// Up to this size, copying a message behind its header costs less than a second buffer in the system call.
+const COPIED: usize = 1024 - HEADER;
 
 const DISCONNECT: Duration = Duration::from_secs(5);
 
 impl<T: Transport> Sender<T> {
     pub(crate) fn greeting(tx: T::Tx, shared: Arc<Shared>, waiting: Waiting) -> Self {
-        let (stage, tail, traffic) = (Stage::Greeting, Tail::default(), Traffic::default());
-        Self { tx, stage, tail, limit: 0, deadline: Deadline::Forever, traffic, waiting, shared }
+        let (outlet, traffic) = (Outlet::new(tx, shared.pool.clone()), Traffic::default());
+        Self { outlet, limit: 0, deadline: Deadline::Forever, traffic, waiting, shared }
     }
 
     /// The handshake is over: the other side receives up to `limit` bytes.
     pub(crate) fn open(&mut self, limit: u32) {
-        (self.stage, self.limit) = (Stage::Open, limit);
+        (self.outlet.stage, self.limit) = (Stage::Open, limit);
     }
 
     /// What has been sent.
@@ -78,115 +56,114 @@ impl<T: Transport> Sender<T> {
         &self.shared.peer
     }
 
-    /// Sends a whole frame as far as it goes without waiting; the rest stays in the tail.
+    /// Sends a whole frame as far as it goes without waiting; the rest stays in the outbox.
     pub(crate) fn post(&mut self, kind: FrameKind, body: &[u8]) -> Result<()> {
+        self.outlet.check_open()?;
         self.push(kind, body, Deadline::Now)
     }
 
-    /// Whether there is a tail that can still leave.
-    pub(crate) fn has_tail(&self) -> bool {
-        !self.tail.is_empty() && !matches!(self.stage, Stage::Broken(_))
-    }
-
-    pub(crate) fn add_interests<'a>(&'a self, into: &mut Interests<'a>) {
-        self.tx.interests(into);
-    }
-
-    /// Goes on with the tail. True: nothing is left of it.
-    pub(crate) fn push_tail(&mut self, may_block: bool) -> Result<bool> {
-        while !self.tail.is_empty() {
-            let Self { tx, tail, .. } = self;
-            match settle(|| tx.try_send(&[IoSlice::new(tail.rest())], may_block)) {
-                Ok(Some(sent)) => self.tail.went(sent),
-                Ok(None) => return Ok(false),
-                Err(error) => return Err(self.broke(error)),
-            }
-        }
-        Ok(true)
-    }
-
-    pub(crate) fn arm(&mut self) -> std::io::Result<bool> {
-        self.tx.arm()
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.outlet.has_unsent()
     }
 
     /// Goes silent at once, as if the process had died.
     pub(crate) fn abandon(&mut self) {
-        self.stage = Stage::Ended;
+        self.outlet.stage = Stage::Ended;
     }
 
-    fn check_open(&self) -> Result<()> {
-        match &self.stage {
-            Stage::Greeting | Stage::Open => Ok(()),
-            Stage::Leaving | Stage::Ended => Err(ErrorKind::Closed.into()),
-            Stage::Broken(kind) => Err(kind.clone().into()),
-        }
+    fn check(&self, info: &[u8]) -> Result<()> {
+        self.outlet.check_open()?;
+        let (size, limit) = (info.len() as u64, u64::from(self.limit));
+        if size > limit { Err(ErrorKind::TooLarge { size, limit }.into()) } else { Ok(()) }
     }
 
-    /// Sends a frame. If the deadline passes after part of it left, the rest is copied and the frame accepted.
+    /// Sends a frame behind what was accepted before. If the wait ends when a part of it has left, it is accepted.
     fn push(&mut self, kind: FrameKind, body: &[u8], deadline: Deadline) -> Result<()> {
-        self.check_open()?;
-        // `send_info` has checked the size against a limit that is a u32; handshake bodies are small.
-        let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        // A goodbye is said after a stop, too.
-        let waiting = if kind == FrameKind::Data { self.waiting.clone() } else { self.waiting.unstoppable() };
-        let mut op = Push { sender: self, header: header(kind, length), body, sent: 0 };
-        match drive(&mut op, deadline, &waiting) {
-            Err(error) if gave_up(&error) && op.sent > 0 => {
-                let (head, sent) = (op.header, op.sent);
-                self.tail.keep(&head, body, sent, kind == FrameKind::Data);
-                Ok(())
-            }
-            // Part of a frame has left and the rest never will: nothing can follow it.
-            Err(error) if op.sent > 0 => {
-                self.stage = Stage::Broken(error.kind().clone());
-                Err(error)
-            }
-            result => result,
+        if kind != FrameKind::Data {
+            // A goodbye is said after a stop, too.
+            let mut waiting = self.waiting.unstoppable();
+            return push(&mut self.outlet, kind, body, deadline, &mut waiting);
         }
+        push(&mut self.outlet, kind, body, deadline, &mut self.waiting)
     }
 
-    fn flush(&mut self, deadline: Deadline, waiting: &Waiting) -> Result<()> {
-        drive(&mut Flush { sender: self }, deadline, waiting)
+    fn feed(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
+        self.check(info)?;
+        if self.outlet.outbox.rest().len() + HEADER + info.len() > FULL {
+            self.push(FrameKind::Data, info, deadline)?;
+        } else {
+            self.outlet.outbox.put(FrameKind::Data, length(info), info);
+        }
+        self.traffic.count(info.len());
+        Ok(())
     }
 
-    fn broke(&mut self, error: std::io::Error) -> Error {
-        let error = Error::from(error);
-        self.stage = Stage::Broken(error.kind().clone());
-        error
+    fn send_all(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
+        let deadline = deadline.started(self.waiting.seams.now());
+        let Some((last, others)) = infos.split_last() else { return Ok(0) };
+        let mut accepted = 0;
+        for info in others {
+            match self.feed(info, deadline) {
+                Err(error) if accepted == 0 => return Err(error),
+                Err(_) => return Ok(accepted),
+                Ok(()) => accepted += 1,
+            }
+        }
+        match self.send_info_by(last, deadline) {
+            Err(error) if accepted == 0 => Err(error),
+            Err(_) => Ok(accepted),
+            Ok(()) => Ok(accepted + 1),
+        }
     }
 
     fn disconnect(&mut self, deadline: Deadline) -> Result<()> {
         let deadline = deadline.started(self.waiting.seams.now());
-        if matches!(self.stage, Stage::Greeting | Stage::Open) {
+        if matches!(self.outlet.stage, Stage::Greeting | Stage::Open) {
             match self.push(FrameKind::Goodbye, &[], deadline) {
-                Ok(()) => self.stage = Stage::Leaving,
-                Err(error) if gave_up(&error) => return Err(self.undelivered()),
+                Ok(()) => self.outlet.stage = Stage::Leaving,
+                Err(error) if gave_up(&error) => return Err(self.outlet.undelivered()),
                 Err(_) => {}
             }
         }
-        if self.stage == Stage::Leaving {
-            let waiting = self.waiting.unstoppable();
-            match self.flush(deadline, &waiting) {
-                Ok(()) => self.end(),
-                Err(error) if gave_up(&error) => return Err(self.undelivered()),
+        if self.outlet.stage == Stage::Leaving {
+            match drive(&mut Flush(&mut self.outlet), deadline, &mut self.waiting.unstoppable()) {
+                Ok(()) => self.outlet.end(),
+                Err(error) if gave_up(&error) => return Err(self.outlet.undelivered()),
                 Err(_) => {}
             }
         }
         // A peer that is gone needs no goodbye; but what it did not take must be told.
-        if matches!(self.stage, Stage::Broken(_)) && self.tail.is_message {
-            return Err(self.undelivered());
+        if matches!(self.outlet.stage, Stage::Broken(_)) && self.outlet.outbox.messages() > 0 {
+            return Err(self.outlet.undelivered());
         }
         Ok(())
     }
+}
 
-    fn undelivered(&self) -> Error {
-        ErrorKind::Undelivered { messages: u64::from(self.tail.is_message) }.into()
+fn push<T: Transport>(
+    outlet: &mut Outlet<T>,
+    kind: FrameKind,
+    body: &[u8],
+    deadline: Deadline,
+    waiting: &mut Waiting,
+) -> Result<()> {
+    if body.len() <= COPIED {
+        let begins = outlet.outbox.put(kind, length(body), body);
+        return drive(&mut Flush(outlet), deadline, waiting).or_else(|error| {
+            let nothing_left = outlet.outbox.take_back(begins);
+            if nothing_left || !gave_up(&error) { Err(error) } else { Ok(()) }
+        });
     }
+    let mut frame = Push::new(outlet, kind, length(body), body);
+    drive(&mut frame, deadline, waiting).or_else(|error| {
+        let accepted = gave_up(&error) && frame.give_up();
+        if accepted { Ok(()) } else { Err(error) }
+    })
+}
 
-    fn end(&mut self) {
-        self.tx.finish();
-        self.stage = Stage::Ended;
-    }
+/// Bodies are within a limit that is a u32; `check` has seen to it.
+fn length(body: &[u8]) -> u32 {
+    u32::try_from(body.len()).unwrap_or(u32::MAX)
 }
 
 /// The wait ended, not the connection.
@@ -196,12 +173,7 @@ fn gave_up(error: &Error) -> bool {
 
 impl<T: Transport> IpcSender for Sender<T> {
     fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
-        let (size, limit) = (info.len() as u64, u64::from(self.limit));
-        let sent = match self.check_open() {
-            Ok(()) if size > limit => Err(ErrorKind::TooLarge { size, limit }.into()),
-            Ok(()) => self.push(FrameKind::Data, info, deadline),
-            closed => closed,
-        };
+        let sent = self.check(info).and_then(|()| self.push(FrameKind::Data, info, deadline));
         if sent.is_ok() {
             self.traffic.count(info.len());
         }
@@ -209,19 +181,16 @@ impl<T: Transport> IpcSender for Sender<T> {
     }
 
     fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
-        self.send_info_by(info, deadline)
+        self.feed(info, deadline).map_err(|error| error.about("feed_info", &self.shared.address))
     }
 
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
-        for info in infos {
-            self.feed_info_by(info, deadline)?;
-        }
-        Ok(infos.len())
+        self.send_all(infos, deadline).map_err(|error| error.about("send_many", &self.shared.address))
     }
 
     fn flush_info_by(&mut self, deadline: Deadline) -> Result<()> {
-        let waiting = self.waiting.clone();
-        self.flush(deadline, &waiting).map_err(|error| error.about("flush_info", &self.shared.address))
+        drive(&mut Flush(&mut self.outlet), deadline, &mut self.waiting)
+            .map_err(|error| error.about("flush_info", &self.shared.address))
     }
 
     fn disconnect_from_by(&mut self, deadline: Deadline) -> Result<()> {
@@ -241,7 +210,7 @@ impl<T: Transport> IpcSender for Sender<T> {
     }
 
     fn set_send_wait(&mut self, strategy: WaitStrategy) {
-        self.waiting.strategy = strategy;
+        self.waiting.spinner = Spinner::new(strategy);
     }
 
     fn stop_sending_with(&mut self, handle: &StopHandle) {
@@ -251,7 +220,7 @@ impl<T: Transport> IpcSender for Sender<T> {
 
 impl<T: Transport> AsFd for Sender<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.tx.as_fd()
+        self.outlet.tx.as_fd()
     }
 }
 
@@ -261,100 +230,11 @@ impl<T: Transport> Drop for Sender<T> {
         if self.shared.made_by != std::process::id() {
             return;
         }
-        if matches!(self.stage, Stage::Open | Stage::Leaving) && !std::thread::panicking() {
+        if matches!(self.outlet.stage, Stage::Open | Stage::Leaving) && !std::thread::panicking() {
             let _ = self.disconnect(Deadline::Now);
         }
-        if self.stage != Stage::Ended {
-            self.tx.finish();
+        if self.outlet.stage != Stage::Ended {
+            self.outlet.tx.finish();
         }
-    }
-}
-
-struct Push<'a, T: Transport> {
-    sender: &'a mut Sender<T>,
-    header: [u8; HEADER],
-    body: &'a [u8],
-    sent: usize,
-}
-
-impl<T: Transport> Operation for Push<'_, T> {
-    type Output = ();
-
-    fn attempt(&mut self, may_block: bool) -> Result<Try<()>> {
-        if !self.sender.push_tail(may_block)? {
-            return Ok(Try::NotNow);
-        }
-        let head = IoSlice::new(self.header.get(self.sent..).unwrap_or_default());
-        let body = IoSlice::new(self.body.get(self.sent.saturating_sub(HEADER)..).unwrap_or_default());
-        let bufs = [head, body];
-        let rest: &[IoSlice<'_>] = match (head.is_empty(), body.is_empty()) {
-            (true, _) => &bufs[1..],
-            (false, true) => &bufs[..1],
-            (false, false) => &bufs,
-        };
-        let tx = &mut self.sender.tx;
-        match settle(|| tx.try_send(rest, may_block)) {
-            Ok(Some(sent)) => self.sent += sent,
-            Ok(None) => return Ok(Try::NotNow),
-            Err(error) => return Err(self.sender.broke(error)),
-        }
-        Ok(if self.sent < HEADER + self.body.len() { Try::Again } else { Try::Done(()) })
-    }
-
-    fn arm(&mut self) -> std::io::Result<bool> {
-        self.sender.tx.arm()
-    }
-
-    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
-        self.sender.tx.interests(into);
-    }
-}
-
-struct Flush<'a, T: Transport> {
-    sender: &'a mut Sender<T>,
-}
-
-impl<T: Transport> Operation for Flush<'_, T> {
-    type Output = ();
-
-    fn attempt(&mut self, may_block: bool) -> Result<Try<()>> {
-        Ok(if self.sender.push_tail(may_block)? { Try::Done(()) } else { Try::NotNow })
-    }
-
-    fn arm(&mut self) -> std::io::Result<bool> {
-        self.sender.tx.arm()
-    }
-
-    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
-        self.sender.tx.interests(into);
-    }
-}
-
-impl Tail {
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    fn rest(&self) -> &[u8] {
-        self.bytes.get(self.sent..).unwrap_or_default()
-    }
-
-    fn went(&mut self, sent: usize) {
-        self.sent += sent;
-        if self.sent >= self.bytes.len() {
-            let kept = mem::take(&mut self.bytes);
-            *self = Self::default();
-            if kept.capacity() <= KEPT_TAIL {
-                self.bytes = kept;
-                self.bytes.clear();
-            }
-        }
-    }
-
-    /// Copies what is left of a frame of which `sent` bytes have gone.
-    fn keep(&mut self, header: &[u8], body: &[u8], sent: usize, is_message: bool) {
-        self.bytes.extend_from_slice(header.get(sent..).unwrap_or_default());
-        self.bytes.extend_from_slice(body.get(sent.saturating_sub(HEADER)..).unwrap_or_default());
-        self.is_message = is_message;
     }
 }

@@ -81,6 +81,7 @@ impl<T: Transport> Server<T> {
             address: address.clone(),
             taken: Arc::new(AtomicUsize::new(0)),
             counters: Arc::new(Counters::default()),
+            pool: Arc::default(),
         };
         Ok(Self {
             listener: Some(listener),
@@ -116,7 +117,7 @@ impl<T: Transport> Server<T> {
 
     /// Takes in what has come, without waiting.
     fn advance(&mut self) -> Result<()> {
-        let now = self.waiting.seams.now();
+        let now = self.door.config.seams.now();
         let ready = self.readiness.ready()?;
         let knocked = ready.as_ref().is_none_or(|tokens| tokens.contains(&LISTENER));
         for token in ready.unwrap_or_else(|| self.half_open.tokens()) {
@@ -219,14 +220,14 @@ impl<T: Transport> Server<T> {
         for _ in 0..BACKLOG {
             match waiting.next().map_or_else(|| listener.try_accept(), |arrival| Ok(Some(arrival))) {
                 Ok(Some(Arrival::Incoming(mut incoming))) => {
-                    let link = incoming.step(self.waiting.seams.now()).ok().flatten();
+                    let link = incoming.step(self.door.config.seams.now()).ok().flatten();
                     self.door.turn_away(Refusal::Stopping, link);
                 }
                 Ok(Some(Arrival::Rejected(_, link))) => self.door.turn_away(Refusal::Stopping, link),
                 Ok(None) | Err(_) => break,
             }
         }
-        let now = self.waiting.seams.now();
+        let now = self.door.config.seams.now();
         self.half_open.refuse_all(Refusal::Stopping, now, &self.door, &self.readiness);
         self.ready.clear();
         drop(listener);
@@ -243,9 +244,10 @@ impl<T: Transport> IpcServer for Server<T> {
     }
 
     fn accept_client_by(&mut self, deadline: Deadline) -> Result<Connection<T>> {
-        let waiting = self.waiting.clone();
-        drive(&mut Accept { server: self }, deadline, &waiting)
-            .map_err(|error| error.about("accept_client", &self.door.address))
+        let mut waiting = self.waiting.clone();
+        let accepted = drive(&mut Accept { server: self }, deadline, &mut waiting);
+        self.waiting.spinner = waiting.spinner;
+        accepted.map_err(|error| error.about("accept_client", &self.door.address))
     }
 
     fn accept_client(&mut self) -> Result<Connection<T>> {
@@ -312,7 +314,7 @@ impl<T: Transport> Operation for Accept<'_, T> {
             self.server.advance()?;
         }
         let Some(connection) = self.server.ready.pop_front() else {
-            self.server.readiness.wake_at(self.server.next_wake(), self.server.waiting.seams.now());
+            self.server.readiness.wake_at(self.server.next_wake(), self.server.door.config.seams.now());
             return Ok(Try::NotNow);
         };
         self.server.door.counters.ready.fetch_add(1, Relaxed);

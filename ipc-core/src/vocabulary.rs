@@ -188,15 +188,7 @@ pub trait IpcReceiver: AsFd + Send {
     ///
     /// # Errors
     /// As [`recv_borrowed_by`](Self::recv_borrowed_by); `into` is then as it was.
-    fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool> {
-        let Some(info) = self.recv_borrowed_by(deadline)? else {
-            into.clear();
-            return Ok(false);
-        };
-        into.clear();
-        into.extend_from_slice(info);
-        Ok(true)
-    }
+    fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool>;
 
     /// [`recv_info_by`](Self::recv_info_by) the deadline set; by default it waits for ever.
     ///

@@ -11,7 +11,7 @@ use std::{
 };
 
 use ipc_core::{Got, Interest, Interests, Link, Peer, Wait};
-use nix::sys::socket::{MsgFlags, recv, recvmsg, sendmsg};
+use nix::sys::socket::{MsgFlags, recv, recvmsg, send, sendmsg};
 
 use crate::Unix;
 
@@ -30,7 +30,11 @@ pub(crate) fn link(stream: UnixStream, peer: Peer) -> Link<Unix> {
 
 impl ipc_core::Tx for Tx {
     fn try_send(&mut self, bufs: &[IoSlice<'_>], may_block: bool) -> io::Result<usize> {
-        Ok(sendmsg::<()>(self.0.as_raw_fd(), bufs, &[], flags(may_block) | MsgFlags::MSG_NOSIGNAL, None)?)
+        let (socket, flags) = (self.0.as_raw_fd(), flags(may_block) | MsgFlags::MSG_NOSIGNAL);
+        Ok(match bufs {
+            [buf] => send(socket, buf, flags)?,
+            bufs => sendmsg::<()>(socket, bufs, &[], flags, None)?,
+        })
     }
 
     fn finish(&mut self) {

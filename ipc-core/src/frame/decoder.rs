@@ -1,41 +1,73 @@
-//! Cuts a stream of bytes back into frames. Bytes go in by [`Decoder::room`] and [`Decoder::filled`]; frames come
-//! out as ranges of the buffer, so that a message is delivered without a copy.
+//! Cuts a stream of bytes back into frames. Bytes go in by [`Decoder::rooms`] and [`Decoder::filled`]; frames come
+//! out where they are, so that a message is delivered without a copy.
+//!
+//! Small frames lie one behind the other in a window. A large one is read into memory of its own, and if the one
+//! before it was as large, its header, its bytes and what follows are read into their places by one system call.
 
-use std::ops::Range;
+use std::{io::IoSliceMut, ops::Range, sync::Arc};
 
-use super::{FrameKind, HEADER, parse_header};
+use super::{FrameKind, HEADER, body::Body, parse_header, window::Window};
+use crate::pool::Pool;
 
 /// Frames out of a stream of bytes, in memory bounded by what has arrived.
 #[derive(Debug)]
 pub struct Decoder {
-    /// All of it is initialised; `start..end` is what came and was not yet taken.
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
+    window: Window,
+    body: Body,
     limit: u32,
-    /// The last read filled its room: more is waiting, so a larger room saves system calls.
-    overflowing: bool,
+    reading: Reading,
+    /// The size of the last frame, if that was large: the next one may be as large.
+    expected: usize,
+    pool: Arc<Pool>,
 }
 
-/// A whole frame: what it is, and where its bytes are until the next call of [`Decoder::room`].
+/// A whole frame: what it is, and where its bytes are until the next call of [`Decoder::rooms`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// What it is.
     pub kind: FrameKind,
-    /// Where its bytes are.
-    pub range: Range<usize>,
+    at: At,
 }
 
-/// First room: the handshake and small messages fit.
-const SMALL: usize = 1024;
-/// Second room, and the size from which on a message is read apart from its successor.
-const LARGE: usize = 64 * 1024;
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum At {
+    Window(Range<usize>),
+    Body,
+}
+
+/// Where the rooms of the read that is under way are.
+#[derive(Clone, Copy, Debug)]
+enum Reading {
+    Window,
+    /// The rest of a body of which this much is missing in the room, and then the window.
+    Body(usize),
+    /// A header, a body of the expected size, and then the window.
+    Expected,
+}
+
+/// Where to put the bytes that come: one to three places, the first never empty.
+#[derive(Debug)]
+pub struct Rooms<'a> {
+    all: [IoSliceMut<'a>; 3],
+    count: usize,
+}
+
+/// From this size on a frame has memory of its own.
+const APART: usize = 16 * 1024;
+/// Up to this size memory is made ready for a frame that is only expected.
+const MOST_EXPECTED: usize = 1 << 20;
 
 impl Decoder {
     /// A decoder that admits frames of up to `limit` bytes. It allocates nothing yet.
     #[must_use]
     pub fn new(limit: u32) -> Self {
-        Self { buffer: Vec::new(), start: 0, end: 0, limit, overflowing: false }
+        Self::lent_by(Arc::default(), limit)
+    }
+
+    /// The same, with large buffers from `pool`.
+    pub(crate) fn lent_by(pool: Arc<Pool>, limit: u32) -> Self {
+        let (window, body) = (Window::default(), Body::default());
+        Self { window, body, limit, reading: Reading::Window, expected: 0, pool }
     }
 
     /// Admits frames of up to `limit` bytes from now on.
@@ -52,7 +84,7 @@ impl Decoder {
     /// Whether bytes have come that were not yet taken as a frame.
     #[must_use]
     pub fn has_buffered(&self) -> bool {
-        self.start < self.end
+        !self.window.is_empty() || self.body.is_under_way()
     }
 
     /// The next whole frame, if it is there. It is taken: the next call gives the one after it.
@@ -60,169 +92,116 @@ impl Decoder {
     /// # Errors
     /// The bytes are no frame, or one over the limit. Nothing more can be made of the stream.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, &'static str> {
-        let Some((kind, length)) = self.peek()? else { return Ok(None) };
-        let body = self.start + HEADER;
-        let Some(end) = body.checked_add(length).filter(|end| *end <= self.end) else { return Ok(None) };
-        self.start = end;
-        Ok(Some(Frame { kind, range: body..end }))
+        if self.body.is_under_way() {
+            return Ok(self.body.take().map(|kind| Frame { kind, at: At::Body }));
+        }
+        let Some((kind, length)) = self.window.peek(self.limit)? else { return Ok(None) };
+        if length >= APART {
+            self.expected = if length <= MOST_EXPECTED { length } else { 0 };
+        }
+        if let Some(range) = self.window.take(length) {
+            return Ok(Some(Frame { kind, at: At::Window(range) }));
+        }
+        if length >= APART {
+            self.body.begin(kind, length, self.window.take_beginning(), &self.pool);
+        }
+        Ok(None)
     }
 
     /// The bytes of a frame that was just taken.
     #[must_use]
-    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
-        self.buffer.get(range).unwrap_or_default()
-    }
-
-    /// Room for more bytes, never empty. Call it only when no whole frame is there. It grows as bytes have
-    /// *arrived*: to at most twice that, or 64 KiB, whatever a header says is to come.
-    pub fn room(&mut self) -> &mut [u8] {
-        self.make_room();
-        let end = self.read_until();
-        &mut self.buffer[self.end..end]
-    }
-
-    /// Says that `count` bytes were written to the start of the room.
-    pub fn filled(&mut self, count: usize) {
-        self.end = self.end.saturating_add(count).min(self.buffer.len());
-        self.overflowing = self.end == self.buffer.len();
-    }
-
-    fn peek(&self) -> Result<Option<(FrameKind, usize)>, &'static str> {
-        let Some(header) = self.buffer[self.start..self.end].first_chunk::<HEADER>() else { return Ok(None) };
-        let (kind, length) = parse_header(*header)?;
-        if length > self.limit {
-            return Err("frame over the limit");
-        }
-        Ok(Some((kind, usize::try_from(length).map_err(|_| "frame over this machine's memory")?)))
-    }
-
-    fn make_room(&mut self) {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        let size = self.buffer.len();
-        if self.end == size || (self.overflowing && size < LARGE) {
-            let larger = match size {
-                0..SMALL => SMALL,
-                SMALL..LARGE => LARGE,
-                _ => size.saturating_mul(2),
-            };
-            self.buffer.resize(larger, 0);
+    pub fn bytes(&self, frame: &Frame) -> &[u8] {
+        match &frame.at {
+            At::Window(range) => self.window.bytes.get(range.clone()).unwrap_or_default(),
+            At::Body => self.body.lent(),
         }
     }
 
-    /// A large message is read up to its end and the next header, so that what follows need not be moved.
-    fn read_until(&self) -> usize {
-        let whole = self.buffer.len();
-        match self.peek() {
-            Ok(Some((_, length))) if length >= LARGE => {
-                whole.min(length.saturating_add(2 * HEADER)).max(self.end + 1)
+    /// Puts the bytes of a frame that was just taken in the place of what is in `into`: a large frame's memory is
+    /// handed over, and that of `into` used from now on.
+    pub(crate) fn deliver(&mut self, frame: &Frame, into: &mut Vec<u8>) {
+        match &frame.at {
+            At::Window(_) => {
+                into.clear();
+                into.extend_from_slice(self.bytes(frame));
             }
-            _ => whole,
+            At::Body => self.body.swap(into),
+        }
+    }
+
+    /// Rooms for more bytes. Call it only when no whole frame is there.
+    pub fn rooms(&mut self) -> Rooms<'_> {
+        let Self { window, body, reading, expected, pool, .. } = self;
+        body.end_lending();
+        if body.is_under_way() {
+            let (missing, whole) = body.room(pool);
+            *reading = Reading::Body(missing.len());
+            return if whole { Rooms::two(missing, window.small_room()) } else { Rooms::one(missing) };
+        }
+        if *expected > 0 && window.is_empty() {
+            *reading = Reading::Expected;
+            let (header, after) = window.small_room().split_at_mut(HEADER);
+            return Rooms::three(header, body.guess(*expected, pool), after);
+        }
+        *reading = Reading::Window;
+        Rooms::one(window.room(pool))
+    }
+
+    /// Says that `count` bytes were written to the rooms, in order.
+    pub fn filled(&mut self, count: usize) {
+        match self.reading {
+            Reading::Window => self.window.filled(count),
+            Reading::Body(missing) => {
+                self.body.have += count.min(missing);
+                self.window.set(0, count.saturating_sub(missing));
+            }
+            Reading::Expected => self.filled_expected(count),
+        }
+    }
+
+    /// Gives back all memory that holds nothing unread, but for a kilobyte.
+    pub(crate) fn rest(&mut self) {
+        self.window.rest(&self.pool);
+        self.body.rest(&self.pool);
+    }
+
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.window.bytes.len() + self.body.bytes.len()
+    }
+
+    fn filled_expected(&mut self, count: usize) {
+        let Some(behind) = count.checked_sub(HEADER) else { return self.window.set(0, count) };
+        let body = behind.min(self.expected);
+        let header = self.window.bytes.first_chunk::<HEADER>().map(|header| parse_header(*header));
+        match header {
+            Some(Ok((kind, length))) if usize::try_from(length) == Ok(self.expected) => {
+                self.body.begun(kind, self.expected, body);
+                self.window.set(HEADER, HEADER + behind - body);
+            }
+            _ => {
+                self.window.insert(HEADER, &self.body.bytes[..body], behind - body);
+                self.expected = 0;
+            }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::frame::header;
-
-    /// Feeds `stream` in pieces of the given sizes and collects what comes out.
-    fn decode(stream: &[u8], limit: u32, pieces: &[usize]) -> Result<Vec<Vec<u8>>, &'static str> {
-        let mut decoder = Decoder::new(limit);
-        let mut out = Vec::new();
-        let (mut at, mut piece) = (0, 0);
-        loop {
-            while let Some(frame) = decoder.next_frame()? {
-                out.push(decoder.bytes(frame.range).to_vec());
-            }
-            if at == stream.len() {
-                return Ok(out);
-            }
-            let room = decoder.room();
-            let n = room.len().min(stream.len() - at).min(pieces[piece % pieces.len()]);
-            room[..n].copy_from_slice(&stream[at..at + n]);
-            decoder.filled(n);
-            (at, piece) = (at + n, piece + 1);
-        }
+impl<'a> Rooms<'a> {
+    fn one(room: &'a mut [u8]) -> Self {
+        Self { all: [room, &mut [], &mut []].map(IoSliceMut::new), count: 1 }
     }
 
-    fn encode(messages: &[Vec<u8>]) -> Vec<u8> {
-        let one = |m: &Vec<u8>| [&header(FrameKind::Data, m.len() as u32)[..], m].concat();
-        messages.iter().flat_map(one).collect()
+    fn two(first: &'a mut [u8], second: &'a mut [u8]) -> Self {
+        Self { all: [first, second, &mut []].map(IoSliceMut::new), count: 2 }
     }
 
-    proptest! {
-        #[test]
-        fn any_split_of_the_stream_gives_the_same_messages(
-            sizes in prop::collection::vec(prop_oneof![0..40usize, 0..5_000usize, 60_000..200_000usize], 1..8),
-            pieces in prop::collection::vec(prop_oneof![1..9usize, 1..100_000usize], 1..6),
-        ) {
-            prop_assume!(pieces.iter().any(|p| *p > 500) || sizes.iter().sum::<usize>() < 20_000);
-            let messages: Vec<Vec<u8>> =
-                sizes.iter().enumerate().map(|(i, n)| (0..*n).map(|b| (b * 7 + i) as u8).collect()).collect();
-            prop_assert_eq!(decode(&encode(&messages), 1 << 20, &pieces).unwrap(), messages);
-        }
-
-        #[test]
-        fn garbage_never_panics_and_never_delivers_more_than_it_has(
-            garbage in prop::collection::vec(any::<u8>(), 0..300), piece in 1..50usize,
-        ) {
-            if let Ok(messages) = decode(&garbage, 100, &[piece]) {
-                prop_assert!(messages.iter().map(Vec::len).sum::<usize>() <= garbage.len());
-            }
-        }
+    fn three(first: &'a mut [u8], second: &'a mut [u8], third: &'a mut [u8]) -> Self {
+        Self { all: [first, second, third].map(IoSliceMut::new), count: 3 }
     }
 
-    #[test]
-    fn memory_follows_the_bytes_and_not_the_header() {
-        let mut decoder = Decoder::new(u32::MAX);
-        let lie = header(FrameKind::Data, u32::MAX);
-        decoder.room()[..HEADER].copy_from_slice(&lie);
-        decoder.filled(HEADER);
-        let mut arrived = HEADER;
-        while arrived < 1 << 20 {
-            let before = decoder.buffer.len();
-            assert!(before <= 2 * arrived + LARGE, "{before} bytes for {arrived} arrived");
-            let n = decoder.room().len().min(1000);
-            decoder.filled(n);
-            arrived += n;
-        }
-    }
-
-    #[test]
-    fn the_limit_is_inclusive_and_checked_on_the_header_alone() {
-        assert_eq!(decode(&encode(&[vec![0; 10]]), 10, &[3]).unwrap().len(), 1);
-        assert_eq!(decode(&header(FrameKind::Data, 11), 10, &[8]), Err("frame over the limit"));
-    }
-
-    #[test]
-    fn reserved_bytes_must_be_zero_and_kinds_known() {
-        for (at, value) in [(4, 0), (4, 10), (5, 1), (6, 1), (7, 1)] {
-            let mut bad = header(FrameKind::Data, 0);
-            bad[at] = value;
-            assert!(decode(&bad, 10, &[8]).is_err(), "byte {at} = {value}");
-        }
-    }
-
-    #[test]
-    fn a_large_message_does_not_drag_its_successor_along() {
-        let stream = encode(&[vec![1; 200_000], vec![2; 200_000]]);
-        let mut decoder = Decoder::new(1 << 20);
-        let (mut at, mut over) = (0, 0);
-        while decoder.next_frame().unwrap().is_none() {
-            let room = decoder.room();
-            let n = room.len().min(stream.len() - at);
-            room[..n].copy_from_slice(&stream[at..at + n]);
-            decoder.filled(n);
-            at += n;
-            over = at.saturating_sub(200_000 + HEADER);
-        }
-        assert!(over <= HEADER, "{over} bytes of the next message were read along");
+    /// As readv(2) takes them.
+    pub fn slices(&mut self) -> &mut [IoSliceMut<'a>] {
+        &mut self.all[..self.count]
     }
 }

@@ -10,9 +10,13 @@
 //! Numbers are little-endian. A header that breaks these rules is a protocol violation, so that later versions
 //! can give the reserved bytes a meaning only where both sides have agreed on it.
 
+mod body;
 mod decoder;
+#[cfg(test)]
+mod tests;
+mod window;
 
-pub use decoder::{Decoder, Frame};
+pub use decoder::{Decoder, Frame, Rooms};
 
 /// The size of a header, in bytes.
 pub const HEADER: usize = 8;

@@ -1,0 +1,108 @@
+//! The bytes of one large frame, apart from all others, so that they can be handed over without a copy.
+
+use super::{FrameKind, window::LARGE};
+use crate::pool::Pool;
+
+#[derive(Debug)]
+pub(super) struct Body {
+    /// All of it is initialised; the first `have` bytes have come.
+    pub(super) bytes: Vec<u8>,
+    pub(super) have: usize,
+    want: usize,
+    kind: FrameKind,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Idle,
+    UnderWay,
+    /// Whole, and lent until the next read.
+    Lent,
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), have: 0, want: 0, kind: FrameKind::Data, stage: Stage::Idle }
+    }
+}
+
+impl Body {
+    pub(super) fn is_under_way(&self) -> bool {
+        self.stage == Stage::UnderWay
+    }
+
+    /// A frame of `length` bytes begins; `beginning` is what has come of it.
+    pub(super) fn begin(&mut self, kind: FrameKind, length: usize, beginning: &[u8], pool: &Pool) {
+        self.begun(kind, length, 0);
+        self.have_room(beginning.len() + 1, pool);
+        self.bytes[..beginning.len()].copy_from_slice(beginning);
+        self.have = beginning.len();
+    }
+
+    /// A frame of `length` bytes has begun, of which `have` are here already.
+    pub(super) fn begun(&mut self, kind: FrameKind, length: usize, have: usize) {
+        (self.kind, self.want, self.have, self.stage) = (kind, length, have, Stage::UnderWay);
+    }
+
+    /// Room for what is missing, and whether it is room for all of that. It grows as bytes have *arrived*: to at
+    /// most twice that, or 64 KiB, whatever the header says is to come.
+    pub(super) fn room(&mut self, pool: &Pool) -> (&mut [u8], bool) {
+        if self.have == self.bytes.len() {
+            self.have_room(2 * self.have, pool);
+        }
+        let end = self.want.min(self.bytes.len());
+        (&mut self.bytes[self.have..end], end == self.want)
+    }
+
+    /// Room for a frame of `length` bytes that is only expected.
+    pub(super) fn guess(&mut self, length: usize, pool: &Pool) -> &mut [u8] {
+        if self.bytes.len() < length {
+            pool.give_back(std::mem::replace(&mut self.bytes, pool.lend(length)));
+        }
+        &mut self.bytes[..length]
+    }
+
+    /// The whole frame's kind, once it is there; its bytes are lent from now on.
+    pub(super) fn take(&mut self) -> Option<FrameKind> {
+        if self.have < self.want {
+            return None;
+        }
+        self.stage = Stage::Lent;
+        Some(self.kind)
+    }
+
+    pub(super) fn lent(&self) -> &[u8] {
+        self.bytes.get(..self.want).unwrap_or_default()
+    }
+
+    /// Gives the lent bytes away, for other memory in their place.
+    pub(super) fn swap(&mut self, into: &mut Vec<u8>) {
+        self.bytes.truncate(self.want);
+        std::mem::swap(&mut self.bytes, into);
+        self.end_lending();
+    }
+
+    /// The lent bytes are not looked at any more.
+    pub(super) fn end_lending(&mut self) {
+        if self.stage == Stage::Lent {
+            (self.stage, self.want, self.have) = (Stage::Idle, 0, 0);
+        }
+    }
+
+    pub(super) fn rest(&mut self, pool: &Pool) {
+        if self.stage == Stage::Idle {
+            pool.give_back(std::mem::take(&mut self.bytes));
+        }
+    }
+
+    /// Makes room for `size` bytes in all, or a reasonable minimum, but not for more than the frame has.
+    fn have_room(&mut self, size: usize, pool: &Pool) {
+        let size = size.max(LARGE).min(self.want);
+        if self.bytes.len() < size {
+            let mut larger = pool.lend(size);
+            larger[..self.have].copy_from_slice(&self.bytes[..self.have]);
+            pool.give_back(std::mem::replace(&mut self.bytes, larger));
+        }
+    }
+}

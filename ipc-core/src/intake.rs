@@ -1,0 +1,160 @@
+//! The receiving half without its waits: what has come, and whether more has.
+
+use std::{io, os::fd::AsFd, sync::Arc, time::Instant};
+
+use crate::{
+    Error, ErrorKind, Got, Interests, Result, Rx, Traffic, Transport, Wait,
+    connection::Shared,
+    drive::{Operation, Try, settle},
+    frame::{Decoder, Frame, FrameKind},
+    hello,
+    outlet::Outlet,
+};
+
+#[derive(Debug)]
+pub(crate) struct Intake<T: Transport> {
+    pub(crate) rx: T::Rx,
+    pub(crate) decoder: Decoder,
+    stage: Stage,
+    pub(crate) traffic: Traffic,
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The peer said goodbye: everything came.
+    Over,
+    Broken(ErrorKind),
+}
+
+impl<T: Transport> Intake<T> {
+    pub(crate) fn new(rx: T::Rx, shared: Arc<Shared>) -> Self {
+        let decoder = Decoder::lent_by(shared.pool.clone(), hello::LARGEST);
+        Self { rx, decoder, stage: Stage::Open, traffic: Traffic::default(), shared }
+    }
+
+    /// The next frame, with at most one read.
+    pub(crate) fn try_frame(&mut self, may_block: bool) -> Result<Try<Frame>> {
+        match self.buffered_frame()? {
+            Some(frame) => Ok(Try::Done(frame)),
+            None => self.read_frame(may_block),
+        }
+    }
+
+    fn buffered_frame(&mut self) -> Result<Option<Frame>> {
+        if let Stage::Broken(kind) = &self.stage {
+            return Err(kind.clone().into());
+        }
+        self.decoder.next_frame().map_err(|what| self.broke(ErrorKind::Protocol { what }.into()))
+    }
+
+    fn read_frame(&mut self, may_block: bool) -> Result<Try<Frame>> {
+        let Self { rx, decoder, .. } = self;
+        let mut rooms = decoder.rooms();
+        match settle(|| rx.try_recv(rooms.slices(), may_block)) {
+            Ok(Some(Got::Bytes(count))) => self.decoder.filled(count),
+            Ok(None) => return Ok(Try::NotNow),
+            Ok(Some(Got::End)) => return Err(self.ended()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(self.ended()),
+            Err(error) => return Err(self.broke(error.into())),
+        }
+        Ok(self.buffered_frame()?.map_or(Try::Again, Try::Done))
+    }
+
+    /// The message in a frame, or `None` for the goodbye.
+    fn message(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        match frame.kind {
+            FrameKind::Data => {
+                self.traffic.count(self.decoder.bytes(&frame).len());
+                Ok(Some(frame))
+            }
+            FrameKind::Goodbye => {
+                self.stage = Stage::Over;
+                Ok(None)
+            }
+            _ => Err(self.broke(ErrorKind::Protocol { what: "a frame that has no business here" }.into())),
+        }
+    }
+
+    pub(crate) fn arm(&mut self) -> io::Result<bool> {
+        self.decoder.rest();
+        self.rx.arm()
+    }
+
+    fn ended(&mut self) -> Error {
+        let kind = if self.decoder.has_buffered() { ErrorKind::Truncated } else { ErrorKind::PeerGone };
+        self.broke(kind.into())
+    }
+
+    fn broke(&mut self, error: Error) -> Error {
+        log::debug!("{}: {error}", self.shared.address);
+        self.stage = Stage::Broken(error.kind().clone());
+        error
+    }
+}
+
+/// Receives a message, or `None` for the goodbye. What the other half has accepted leaves before anything is
+/// waited for: two polite peers that both only receive would otherwise wait for each other's rest for ever.
+pub(crate) struct Receive<'a, T: Transport> {
+    pub(crate) intake: &'a mut Intake<T>,
+    pub(crate) outlet: Option<&'a mut Outlet<T>>,
+}
+
+impl<T: Transport> Receive<'_, T> {
+    fn unsent(&mut self) -> Option<&mut Outlet<T>> {
+        self.outlet.as_deref_mut().filter(|outlet| outlet.has_unsent())
+    }
+}
+
+impl<T: Transport> Operation for Receive<'_, T> {
+    type Output = Option<Frame>;
+
+    fn attempt(&mut self, may_block: bool) -> Result<Try<Self::Output>> {
+        if self.intake.stage == Stage::Over {
+            return Ok(Try::Done(None));
+        }
+        if let Some(frame) = self.intake.buffered_frame()? {
+            return self.intake.message(frame).map(Try::Done);
+        }
+        // A broken sender tells so at the next send; what the peer sent can still be received.
+        let unsent = self.unsent().is_some_and(|outlet| !outlet.push(false).unwrap_or(true));
+        match self.intake.read_frame(may_block && !unsent)? {
+            Try::Done(frame) => self.intake.message(frame).map(Try::Done),
+            Try::Again => Ok(Try::Again),
+            Try::NotNow => Ok(Try::NotNow),
+        }
+    }
+
+    fn arm(&mut self) -> io::Result<bool> {
+        let armed = self.intake.arm()?;
+        Ok(self.unsent().map_or(Ok(true), |outlet| outlet.tx.arm())? && armed)
+    }
+
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.intake.rx.interests(into);
+        if let Some(outlet) = self.outlet.as_deref().filter(|outlet| outlet.has_unsent()) {
+            outlet.tx.interests(into);
+        }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let outlet = self.outlet.as_deref().filter(|outlet| outlet.has_unsent());
+        self.intake.rx.wake_at().into_iter().chain(outlet.and_then(|outlet| outlet.tx.wake_at())).min()
+    }
+}
+
+impl<T: Transport> Drop for Intake<T> {
+    fn drop(&mut self) {
+        // In a forked child the connection is still the parent's.
+        if self.shared.made_by == std::process::id() {
+            self.rx.finish();
+        }
+    }
+}
+
+impl<T: Transport> AsFd for Intake<T> {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.rx.as_fd()
+    }
+}

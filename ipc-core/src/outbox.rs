@@ -1,0 +1,215 @@
+//! What was accepted and has not left yet: whole frames, after the end of at most one that has begun to leave.
+
+use std::{mem, sync::Arc};
+
+use crate::{
+    frame::{FrameKind, HEADER, header, parse_header},
+    pool::Pool,
+};
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    /// All of it is initialised; `sent..end` has not left.
+    bytes: Vec<u8>,
+    sent: usize,
+    end: usize,
+    /// Up to here it is the end of a frame whose beginning is not here any more; and what that is.
+    torn: usize,
+    torn_kind: FrameKind,
+    /// The memory for little, while `bytes` is lent by the pool.
+    little: Vec<u8>,
+    pool: Arc<Pool>,
+}
+
+/// More than this leaves without waiting for more to come.
+pub(crate) const FULL: usize = 64 * 1024;
+/// A connection has this much memory of its own; more is lent while it is needed.
+const LITTLE: usize = 1024;
+
+impl Outbox {
+    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+        let (bytes, little) = (Vec::new(), Vec::new());
+        Self { bytes, sent: 0, end: 0, torn: 0, torn_kind: FrameKind::Data, little, pool }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.end == 0
+    }
+
+    /// What has not left.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.bytes.get(self.sent..self.end).unwrap_or_default()
+    }
+
+    /// Puts a frame behind the others, and says where it begins.
+    pub(crate) fn put(&mut self, kind: FrameKind, length: u32, body: &[u8]) -> usize {
+        self.make_room(HEADER + body.len());
+        let begins = self.end;
+        self.append(&header(kind, length));
+        self.append(body);
+        begins
+    }
+
+    /// Keeps the rest of a frame of which a part has left; nothing else is here.
+    pub(crate) fn keep(&mut self, kind: FrameKind, head: &[u8], body: &[u8]) {
+        self.make_room(head.len() + body.len());
+        self.append(head);
+        self.append(body);
+        (self.torn, self.torn_kind) = (self.end, kind);
+    }
+
+    /// Takes back the frame that begins there and is the last, unless a part of it has left.
+    pub(crate) fn take_back(&mut self, begins: usize) -> bool {
+        let whole = self.sent <= begins && begins < self.end;
+        if whole {
+            self.end = begins;
+            self.went(0);
+        }
+        whole
+    }
+
+    /// Some more bytes have left.
+    pub(crate) fn went(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent < self.end {
+            return;
+        }
+        (self.sent, self.end, self.torn) = (0, 0, 0);
+        if self.bytes.len() > LITTLE {
+            let lent = mem::replace(&mut self.bytes, mem::take(&mut self.little));
+            self.pool.give_back(lent);
+        }
+    }
+
+    /// How many messages have not left whole.
+    pub(crate) fn messages(&self) -> usize {
+        self.frames().filter(|(kind, end)| *kind == FrameKind::Data && *end > self.sent).count()
+    }
+
+    /// What each frame is and where it ends.
+    fn frames(&self) -> impl Iterator<Item = (FrameKind, usize)> {
+        let torn = (self.torn > 0).then_some((self.torn_kind, self.torn));
+        let first = torn.or_else(|| self.frame_at(0));
+        std::iter::successors(first, |(_, end)| self.frame_at(*end))
+    }
+
+    fn frame_at(&self, begins: usize) -> Option<(FrameKind, usize)> {
+        let head = self.bytes.get(begins..self.end)?.first_chunk()?;
+        let (kind, length) = parse_header(*head).ok()?;
+        Some((kind, begins + HEADER + usize::try_from(length).ok()?))
+    }
+
+    fn append(&mut self, more: &[u8]) {
+        let end = self.end + more.len();
+        self.bytes[self.end..end].copy_from_slice(more);
+        self.end = end;
+    }
+
+    fn make_room(&mut self, more: usize) {
+        if self.end + more <= self.bytes.len() {
+            return;
+        }
+        self.forget_sent();
+        let size = self.end + more;
+        if size <= LITTLE {
+            self.bytes.resize(LITTLE, 0);
+        } else if size > self.bytes.len() {
+            let mut larger = self.pool.lend(size.max(FULL));
+            larger[..self.end].copy_from_slice(&self.bytes[..self.end]);
+            let smaller = mem::replace(&mut self.bytes, larger);
+            if smaller.len() <= LITTLE {
+                self.little = smaller;
+            } else {
+                self.pool.give_back(smaller);
+            }
+        }
+    }
+
+    /// Moves what has not left to the front.
+    fn forget_sent(&mut self) {
+        if self.sent == 0 {
+            return;
+        }
+        let first = self.frames().find(|(_, end)| *end > self.sent);
+        let has_begun = self.frames().all(|(_, end)| end != self.sent);
+        if let Some((kind, end)) = first {
+            (self.torn, self.torn_kind) = (if has_begun { end - self.sent } else { 0 }, kind);
+        }
+        self.bytes.copy_within(self.sent..self.end, 0);
+        self.end -= self.sent;
+        self.sent = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbox() -> Outbox {
+        Outbox::new(Arc::default())
+    }
+
+    fn put(outbox: &mut Outbox, body: &[u8]) -> usize {
+        outbox.put(FrameKind::Data, u32::try_from(body.len()).unwrap(), body)
+    }
+
+    /// However the bytes leave, they are those that came, and the count of messages is right after each.
+    #[test]
+    fn every_way_of_leaving_keeps_order_and_count() {
+        for step in [1, 3, 8, 9, 100, 5000, 70_000] {
+            let (mut outbox, mut came, mut left, mut ends) = (outbox(), Vec::new(), Vec::new(), Vec::new());
+            for size in (0..400).chain([3000, 40_000, 0, 70_000]) {
+                let body: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+                put(&mut outbox, &body);
+                came.extend_from_slice(&header(FrameKind::Data, size));
+                came.extend_from_slice(&body);
+                ends.push(came.len());
+                let count = step.min(outbox.rest().len());
+                left.extend_from_slice(&outbox.rest()[..count]);
+                outbox.went(count);
+                let missing = ends.iter().filter(|end| **end > left.len()).count();
+                assert_eq!(outbox.messages(), missing, "{step} {size}");
+            }
+            left.extend_from_slice(outbox.rest());
+            assert_eq!(left, came, "{step}");
+        }
+    }
+
+    #[test]
+    fn a_frame_is_taken_back_only_while_nothing_of_it_has_left() {
+        let mut outbox = outbox();
+        put(&mut outbox, b"first");
+        let second = put(&mut outbox, b"second");
+        outbox.went(HEADER + 5);
+        assert!(outbox.take_back(second));
+        assert!(outbox.is_empty());
+        put(&mut outbox, b"first");
+        let second = put(&mut outbox, b"second");
+        outbox.went(HEADER + 5 + 1);
+        assert!(!outbox.take_back(second));
+        assert_eq!(outbox.messages(), 1);
+    }
+
+    #[test]
+    fn the_rest_of_a_torn_frame_counts_by_its_kind() {
+        for (kind, messages) in [(FrameKind::Data, 1), (FrameKind::Goodbye, 0)] {
+            let mut outbox = outbox();
+            outbox.keep(kind, b"tail", b"of it");
+            put(&mut outbox, b"next");
+            assert_eq!(outbox.messages(), messages + 1);
+            outbox.went(9);
+            assert_eq!(outbox.messages(), 1);
+        }
+    }
+
+    #[test]
+    fn large_memory_is_given_back_once_everything_has_left() {
+        let pool = Arc::<Pool>::default();
+        let mut outbox = Outbox::new(pool.clone());
+        put(&mut outbox, b"little");
+        put(&mut outbox, &[7; 2000]);
+        outbox.went(outbox.rest().len());
+        assert_eq!(outbox.bytes.len(), LITTLE);
+        assert_eq!(pool.lend(1).len(), FULL, "it is in the pool");
+    }
+}

@@ -1,0 +1,172 @@
+//! The sending half without its waits: what has been accepted, how far it has left, and whether more can.
+
+use std::{
+    io::{self, IoSlice},
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::{
+    Error, ErrorKind, Interests, Result, Transport, Tx, Wait,
+    drive::{Operation, Try, settle},
+    frame::{FrameKind, HEADER, header},
+    outbox::Outbox,
+    pool::Pool,
+};
+
+#[derive(Debug)]
+pub(crate) struct Outlet<T: Transport> {
+    pub(crate) tx: T::Tx,
+    pub(crate) stage: Stage,
+    pub(crate) outbox: Outbox,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The handshake is not over: no goodbye is due.
+    Greeting,
+    Open,
+    /// The goodbye is accepted, and perhaps still in the outbox.
+    Leaving,
+    Ended,
+    /// A send failed for good.
+    Broken(ErrorKind),
+}
+
+impl<T: Transport> Outlet<T> {
+    pub(crate) fn new(tx: T::Tx, pool: Arc<Pool>) -> Self {
+        Self { tx, stage: Stage::Greeting, outbox: Outbox::new(pool) }
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        match &self.stage {
+            Stage::Greeting | Stage::Open => Ok(()),
+            Stage::Leaving | Stage::Ended => Err(ErrorKind::Closed.into()),
+            Stage::Broken(kind) => Err(kind.clone().into()),
+        }
+    }
+
+    /// Whether there is something in the outbox that can still leave.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.outbox.is_empty() && !matches!(self.stage, Stage::Broken(_))
+    }
+
+    /// Goes on with the outbox. True: nothing is left in it.
+    pub(crate) fn push(&mut self, may_block: bool) -> Result<bool> {
+        while !self.outbox.is_empty() {
+            let Self { tx, outbox, .. } = self;
+            match settle(|| tx.try_send(&[IoSlice::new(outbox.rest())], may_block)) {
+                Ok(Some(sent)) => self.outbox.went(sent),
+                Ok(None) => return Ok(false),
+                Err(error) => return Err(self.broke(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    pub(crate) fn undelivered(&self) -> Error {
+        ErrorKind::Undelivered { messages: self.outbox.messages() as u64 }.into()
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.tx.finish();
+        self.stage = Stage::Ended;
+    }
+
+    fn broke(&mut self, error: io::Error) -> Error {
+        let error = Error::from(error);
+        self.stage = Stage::Broken(error.kind().clone());
+        error
+    }
+}
+
+/// Sends what is in the outbox.
+pub(crate) struct Flush<'a, T: Transport>(pub(crate) &'a mut Outlet<T>);
+
+impl<T: Transport> Operation for Flush<'_, T> {
+    type Output = ();
+
+    fn attempt(&mut self, may_block: bool) -> Result<Try<()>> {
+        Ok(if self.0.push(may_block)? { Try::Done(()) } else { Try::NotNow })
+    }
+
+    fn arm(&mut self) -> io::Result<bool> {
+        self.0.tx.arm()
+    }
+
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.0.tx.interests(into);
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.0.tx.wake_at()
+    }
+}
+
+/// Sends what is in the outbox and then a frame from where it is, without copying it.
+pub(crate) struct Push<'a, T: Transport> {
+    outlet: &'a mut Outlet<T>,
+    kind: FrameKind,
+    header: [u8; HEADER],
+    body: &'a [u8],
+    sent: usize,
+}
+
+impl<'a, T: Transport> Push<'a, T> {
+    pub(crate) fn new(outlet: &'a mut Outlet<T>, kind: FrameKind, length: u32, body: &'a [u8]) -> Self {
+        Self { outlet, kind, header: header(kind, length), body, sent: 0 }
+    }
+
+    /// Gives up: if a part of the frame has left, keeps the rest, so that it is accepted, and says so.
+    pub(crate) fn give_up(self) -> bool {
+        if self.sent > 0 {
+            let (head, body) = unsent(&self.header, self.body, self.sent);
+            self.outlet.outbox.keep(self.kind, head, body);
+        }
+        self.sent > 0
+    }
+
+    fn went(&mut self, sent: usize) {
+        let before = sent.min(self.outlet.outbox.rest().len());
+        if before > 0 {
+            self.outlet.outbox.went(before);
+        }
+        self.sent += sent - before;
+    }
+}
+
+/// What is left of a frame of which `sent` bytes have gone.
+fn unsent<'a>(header: &'a [u8], body: &'a [u8], sent: usize) -> (&'a [u8], &'a [u8]) {
+    let body = body.get(sent.saturating_sub(HEADER)..).unwrap_or_default();
+    (header.get(sent..).unwrap_or_default(), body)
+}
+
+impl<T: Transport> Operation for Push<'_, T> {
+    type Output = ();
+
+    fn attempt(&mut self, may_block: bool) -> Result<Try<()>> {
+        let Outlet { tx, outbox, .. } = &mut *self.outlet;
+        let (head, body) = unsent(&self.header, self.body, self.sent);
+        let bufs = [outbox.rest(), head, body].map(IoSlice::new);
+        // Whatever is not empty is at the end: the outbox leaves before the header, the header before the body.
+        let empty = bufs.iter().take_while(|buf| buf.is_empty()).count();
+        match settle(|| tx.try_send(&bufs[empty..], may_block)) {
+            Ok(Some(sent)) => self.went(sent),
+            Ok(None) => return Ok(Try::NotNow),
+            Err(error) => return Err(self.outlet.broke(error)),
+        }
+        Ok(if self.sent < HEADER + self.body.len() { Try::Again } else { Try::Done(()) })
+    }
+
+    fn arm(&mut self) -> io::Result<bool> {
+        self.outlet.tx.arm()
+    }
+
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.outlet.tx.interests(into);
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.outlet.tx.wake_at()
+    }
+}

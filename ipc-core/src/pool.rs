@@ -1,0 +1,80 @@
+//! Memory for large messages, lent while their bytes are unread: an idle connection has none of it, and a busy
+//! one meets pages that are there already.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Buffers that nobody uses just now. A server has one for all of its connections, and the clients of a process
+/// share one.
+#[derive(Debug, Default)]
+pub struct Pool(Mutex<Vec<Vec<u8>>>);
+
+/// Smaller ones are quickly had, larger ones are not worth keeping.
+const SMALLEST: usize = 4 * 1024;
+const LARGEST: usize = 2 << 20;
+/// So much memory is kept at most, in so many buffers.
+const KEPT: usize = 8 << 20;
+const COUNT: usize = 64;
+
+impl Pool {
+    /// The pool of this process's clients.
+    pub(crate) fn of_clients() -> Arc<Self> {
+        static CLIENTS: OnceLock<Arc<Pool>> = OnceLock::new();
+        CLIENTS.get_or_init(Arc::default).clone()
+    }
+
+    /// A buffer, perhaps a used one, with at least `length` bytes; what is in them is of no meaning.
+    pub(crate) fn lend(&self, length: usize) -> Vec<u8> {
+        let mut buffer = self.find(length).unwrap_or_default();
+        if buffer.len() < length {
+            buffer.resize(length, 0);
+        }
+        buffer
+    }
+
+    /// Takes a buffer back, to lend it again.
+    pub(crate) fn give_back(&self, buffer: Vec<u8>) {
+        if !(SMALLEST..=LARGEST).contains(&buffer.len()) {
+            return;
+        }
+        let mut free = self.free();
+        let kept: usize = free.iter().map(Vec::len).sum();
+        if free.len() < COUNT && kept + buffer.len() <= KEPT {
+            free.push(buffer);
+        }
+    }
+
+    /// The smallest that is large enough, and of those the one used last: its pages are the warmest.
+    fn find(&self, length: usize) -> Option<Vec<u8>> {
+        let mut free = self.free();
+        let fit = free.iter().enumerate().rev().filter(|(_, buffer)| buffer.len() >= length);
+        let (found, _) = fit.min_by_key(|(_, buffer)| buffer.len())?;
+        Some(free.remove(found))
+    }
+
+    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        // A list of buffers is whole at every instant.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_back_is_lent_again_and_no_more_than_that_is_kept() {
+        let pool = Pool::default();
+        let buffer = pool.lend(100_000);
+        let at = buffer.as_ptr();
+        pool.give_back(buffer);
+        let again = pool.lend(64 * 1024);
+        assert_eq!(again.as_ptr(), at, "the same memory");
+        for _ in 0..2 * COUNT {
+            pool.give_back(vec![0; 1 << 20]);
+            pool.give_back(vec![0; SMALLEST - 1]);
+            pool.give_back(vec![0; LARGEST + 1]);
+        }
+        let kept: usize = pool.free().iter().map(Vec::len).sum();
+        assert_eq!(kept, KEPT);
+    }
+}
