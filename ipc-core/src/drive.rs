@@ -64,6 +64,7 @@ impl Waiting {
 
 /// Tries until it is done, the deadline passes or the handle is pulled: tries again while that pays, then sleeps.
 /// The clock is read only once the first try has failed.
+#[inline]
 pub(crate) fn drive<O: Operation>(
     op: &mut O,
     deadline: Deadline,
@@ -74,7 +75,9 @@ pub(crate) fn drive<O: Operation>(
     }
     let Waiting { stop, seams, spinner } = waiting;
     let stop = stop.as_ref();
-    stop.map_or(Ok(()), StopHandle::ends_calls)?;
+    if let Some(stop) = stop {
+        stop.ends_calls()?;
+    }
     let may_block = deadline == Deadline::Forever && stop.is_none();
     let mut ends: Option<Option<Instant>> = None;
     let mut turn = spinner.turn();
@@ -119,6 +122,7 @@ pub(crate) fn drive<O: Operation>(
 }
 
 /// A call that must not wait.
+#[inline]
 fn at_once<O: Operation>(op: &mut O) -> Result<O::Output> {
     let mut unarmed = 0;
     loop {
@@ -176,6 +180,7 @@ fn events(interest: Interest) -> PollFlags {
 }
 
 /// Repeats a system call that a signal interrupted; "not now" becomes `None`.
+#[inline]
 pub(crate) fn settle<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<Option<R>> {
     loop {
         match call() {

@@ -36,44 +36,63 @@ impl<T: Transport> Intake<T> {
 
     /// The next frame, with at most one read.
     pub(crate) fn try_frame(&mut self, may_block: bool) -> Result<Try<Frame>> {
-        match self.buffered_frame()? {
-            Some(frame) => Ok(Try::Done(frame)),
-            None => self.read_frame(may_block),
+        self.check_open()?;
+        if let Some(frame) = self.next_frame()? {
+            return Ok(Try::Done(frame));
+        }
+        if !self.read(may_block)? {
+            return Ok(Try::NotNow);
+        }
+        Ok(self.next_frame()?.map_or(Try::Again, Try::Done))
+    }
+
+    #[inline]
+    fn check_open(&self) -> Result<()> {
+        match &self.stage {
+            Stage::Open | Stage::Over => Ok(()),
+            Stage::Broken(kind) => Err(kind.clone().into()),
         }
     }
 
-    fn buffered_frame(&mut self) -> Result<Option<Frame>> {
-        if let Stage::Broken(kind) = &self.stage {
-            return Err(kind.clone().into());
+    /// The next frame, if all of it has come.
+    #[inline]
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
+        match self.decoder.next_frame() {
+            Ok(frame) => Ok(frame),
+            Err(what) => Err(self.violated(what)),
         }
-        self.decoder.next_frame().map_err(|what| self.broke(ErrorKind::Protocol { what }.into()))
     }
 
-    fn read_frame(&mut self, may_block: bool) -> Result<Try<Frame>> {
+    /// Reads once. False: nothing is there now.
+    #[inline]
+    fn read(&mut self, may_block: bool) -> Result<bool> {
         let Self { rx, decoder, .. } = self;
         let mut rooms = decoder.rooms();
         match settle(|| rx.try_recv(rooms.slices(), may_block)) {
-            Ok(Some(Got::Bytes(count))) => self.decoder.filled(count),
-            Ok(None) => return Ok(Try::NotNow),
-            Ok(Some(Got::End)) => return Err(self.ended()),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(self.ended()),
-            Err(error) => return Err(self.broke(error.into())),
+            Ok(Some(Got::Bytes(count))) => {
+                self.decoder.filled(count);
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Ok(Some(Got::End)) => Err(self.ended()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.ended()),
+            Err(error) => Err(self.broke(error.into())),
         }
-        Ok(self.buffered_frame()?.map_or(Try::Again, Try::Done))
     }
 
     /// The message in a frame, or `None` for the goodbye.
+    #[inline]
     fn message(&mut self, frame: Frame) -> Result<Option<Frame>> {
         match frame.kind {
             FrameKind::Data => {
-                self.traffic.count(self.decoder.bytes(&frame).len());
+                self.traffic.count(frame.len());
                 Ok(Some(frame))
             }
             FrameKind::Goodbye => {
                 self.stage = Stage::Over;
                 Ok(None)
             }
-            _ => Err(self.broke(ErrorKind::Protocol { what: "a frame that has no business here" }.into())),
+            _ => Err(self.violated("a frame that has no business here")),
         }
     }
 
@@ -82,11 +101,18 @@ impl<T: Transport> Intake<T> {
         self.rx.arm()
     }
 
+    #[cold]
     fn ended(&mut self) -> Error {
         let kind = if self.decoder.has_buffered() { ErrorKind::Truncated } else { ErrorKind::PeerGone };
         self.broke(kind.into())
     }
 
+    #[cold]
+    fn violated(&mut self, what: &'static str) -> Error {
+        self.broke(ErrorKind::Protocol { what }.into())
+    }
+
+    #[cold]
     fn broke(&mut self, error: Error) -> Error {
         log::debug!("{}: {error}", self.shared.address);
         self.stage = Stage::Broken(error.kind().clone());
@@ -110,20 +136,26 @@ impl<T: Transport> Receive<'_, T> {
 impl<T: Transport> Operation for Receive<'_, T> {
     type Output = Option<Frame>;
 
+    #[inline]
     fn attempt(&mut self, may_block: bool) -> Result<Try<Self::Output>> {
-        if self.intake.stage == Stage::Over {
-            return Ok(Try::Done(None));
+        if self.intake.stage != Stage::Open {
+            return self.intake.check_open().map(|()| Try::Done(None));
         }
-        if let Some(frame) = self.intake.buffered_frame()? {
-            return self.intake.message(frame).map(Try::Done);
-        }
-        // A broken sender tells so at the next send; what the peer sent can still be received.
-        let unsent = self.unsent().is_some_and(|outlet| !outlet.push(false).unwrap_or(true));
-        match self.intake.read_frame(may_block && !unsent)? {
-            Try::Done(frame) => self.intake.message(frame).map(Try::Done),
-            Try::Again => Ok(Try::Again),
-            Try::NotNow => Ok(Try::NotNow),
-        }
+        let frame = match self.intake.next_frame()? {
+            Some(frame) => frame,
+            None => {
+                // A broken sender tells so at the next send; what the peer sent can still be received.
+                let unsent = self.unsent().is_some_and(|outlet| !outlet.push(false).unwrap_or(true));
+                if !self.intake.read(may_block && !unsent)? {
+                    return Ok(Try::NotNow);
+                }
+                match self.intake.next_frame()? {
+                    Some(frame) => frame,
+                    None => return Ok(Try::Again),
+                }
+            }
+        };
+        self.intake.message(frame).map(Try::Done)
     }
 
     fn arm(&mut self) -> io::Result<bool> {

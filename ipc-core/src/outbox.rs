@@ -32,16 +32,19 @@ impl Outbox {
         Self { bytes, sent: 0, end: 0, torn: 0, torn_kind: FrameKind::Data, little, pool }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.end == 0
     }
 
     /// What has not left.
+    #[inline]
     pub(crate) fn rest(&self) -> &[u8] {
         self.bytes.get(self.sent..self.end).unwrap_or_default()
     }
 
     /// Puts a frame behind the others, and says where it begins.
+    #[inline]
     pub(crate) fn put(&mut self, kind: FrameKind, length: u32, body: &[u8]) -> usize {
         self.make_room(HEADER + body.len());
         let begins = self.end;
@@ -69,6 +72,7 @@ impl Outbox {
     }
 
     /// Some more bytes have left.
+    #[inline]
     pub(crate) fn went(&mut self, count: usize) {
         self.sent += count;
         if self.sent < self.end {
@@ -76,9 +80,14 @@ impl Outbox {
         }
         (self.sent, self.end, self.torn) = (0, 0, 0);
         if self.bytes.len() > LITTLE {
-            let lent = mem::replace(&mut self.bytes, mem::take(&mut self.little));
-            self.pool.give_back(lent);
+            self.shrink();
         }
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
+        let lent = mem::replace(&mut self.bytes, mem::take(&mut self.little));
+        self.pool.give_back(lent);
     }
 
     /// How many messages have not left whole.
@@ -99,16 +108,22 @@ impl Outbox {
         Some((kind, begins + HEADER + usize::try_from(length).ok()?))
     }
 
+    #[inline]
     fn append(&mut self, more: &[u8]) {
         let end = self.end + more.len();
         self.bytes[self.end..end].copy_from_slice(more);
         self.end = end;
     }
 
+    #[inline]
     fn make_room(&mut self, more: usize) {
-        if self.end + more <= self.bytes.len() {
-            return;
+        if self.end + more > self.bytes.len() {
+            self.grow(more);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) {
         self.forget_sent();
         let size = self.end + more;
         if size <= LITTLE {

@@ -38,6 +38,7 @@ impl<T: Transport> Outlet<T> {
         Self { tx, stage: Stage::Greeting, outbox: Outbox::new(pool) }
     }
 
+    #[inline]
     pub(crate) fn check_open(&self) -> Result<()> {
         match &self.stage {
             Stage::Greeting | Stage::Open => Ok(()),
@@ -47,11 +48,13 @@ impl<T: Transport> Outlet<T> {
     }
 
     /// Whether there is something in the outbox that can still leave.
+    #[inline]
     pub(crate) fn has_unsent(&self) -> bool {
         !self.outbox.is_empty() && !matches!(self.stage, Stage::Broken(_))
     }
 
     /// Goes on with the outbox. True: nothing is left in it.
+    #[inline]
     pub(crate) fn push(&mut self, may_block: bool) -> Result<bool> {
         while !self.outbox.is_empty() {
             let Self { tx, outbox, .. } = self;
@@ -73,6 +76,7 @@ impl<T: Transport> Outlet<T> {
         self.stage = Stage::Ended;
     }
 
+    #[cold]
     fn broke(&mut self, error: io::Error) -> Error {
         let error = Error::from(error);
         self.stage = Stage::Broken(error.kind().clone());
@@ -86,6 +90,7 @@ pub(crate) struct Flush<'a, T: Transport>(pub(crate) &'a mut Outlet<T>);
 impl<T: Transport> Operation for Flush<'_, T> {
     type Output = ();
 
+    #[inline]
     fn attempt(&mut self, may_block: bool) -> Result<Try<()>> {
         Ok(if self.0.push(may_block)? { Try::Done(()) } else { Try::NotNow })
     }
@@ -144,6 +149,7 @@ fn unsent<'a>(header: &'a [u8], body: &'a [u8], sent: usize) -> (&'a [u8], &'a [
 impl<T: Transport> Operation for Push<'_, T> {
     type Output = ();
 
+    #[inline]
     fn attempt(&mut self, may_block: bool) -> Result<Try<()>> {
         let Outlet { tx, outbox, .. } = &mut *self.outlet;
         let (head, body) = unsent(&self.header, self.body, self.sent);

@@ -55,6 +55,7 @@ impl<T: Transport> Receiver<T> {
     }
 
     /// Receives, and meanwhile sends what `outlet`, the other half's, still has.
+    #[inline]
     pub(crate) fn receive(
         &mut self,
         outlet: Option<&mut Outlet<T>>,
@@ -66,6 +67,7 @@ impl<T: Transport> Receiver<T> {
     }
 
     /// Puts what was received into `into`.
+    #[inline]
     pub(crate) fn deliver(&mut self, frame: Option<Frame>, into: &mut Vec<u8>) -> bool {
         match &frame {
             Some(frame) => self.intake.decoder.deliver(frame, into),

@@ -71,6 +71,7 @@ impl<T: Transport> Sender<T> {
         self.outlet.stage = Stage::Ended;
     }
 
+    #[inline]
     fn check(&self, info: &[u8]) -> Result<()> {
         self.outlet.check_open()?;
         let (size, limit) = (info.len() as u64, u64::from(self.limit));
@@ -87,6 +88,7 @@ impl<T: Transport> Sender<T> {
         push(&mut self.outlet, kind, body, deadline, &mut self.waiting)
     }
 
+    #[inline]
     fn feed(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
         self.check(info)?;
         if self.outlet.outbox.rest().len() + HEADER + info.len() > FULL {
@@ -180,6 +182,7 @@ impl<T: Transport> IpcSender for Sender<T> {
         sent.map_err(|error| error.about("send_info", &self.shared.address))
     }
 
+    #[inline]
     fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
         self.feed(info, deadline).map_err(|error| error.about("feed_info", &self.shared.address))
     }

@@ -57,6 +57,7 @@ impl Spinner {
     }
 
     /// Whether the wait that may come now begins with trying again.
+    #[inline]
     pub(crate) fn turn(&mut self) -> Turn {
         match self.strategy {
             WaitStrategy::Sleep => Turn::Over,

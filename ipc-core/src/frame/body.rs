@@ -28,6 +28,7 @@ impl Default for Body {
 }
 
 impl Body {
+    #[inline]
     pub(super) fn is_under_way(&self) -> bool {
         self.stage == Stage::UnderWay
     }
@@ -63,17 +64,13 @@ impl Body {
         &mut self.bytes[..length]
     }
 
-    /// The whole frame's kind, once it is there; its bytes are lent from now on.
-    pub(super) fn take(&mut self) -> Option<FrameKind> {
+    /// The frame's kind and size, once all of it is there; its bytes are lent from now on.
+    pub(super) fn take(&mut self) -> Option<(FrameKind, usize)> {
         if self.have < self.want {
             return None;
         }
         self.stage = Stage::Lent;
-        Some(self.kind)
-    }
-
-    pub(super) fn lent(&self) -> &[u8] {
-        self.bytes.get(..self.want).unwrap_or_default()
+        Some((self.kind, self.want))
     }
 
     /// Gives the lent bytes away, for other memory in their place.
@@ -84,6 +81,7 @@ impl Body {
     }
 
     /// The lent bytes are not looked at any more.
+    #[inline]
     pub(super) fn end_lending(&mut self) {
         if self.stage == Stage::Lent {
             (self.stage, self.want, self.have) = (Stage::Idle, 0, 0);

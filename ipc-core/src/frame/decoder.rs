@@ -26,13 +26,24 @@ pub struct Decoder {
 pub struct Frame {
     /// What it is.
     pub kind: FrameKind,
-    at: At,
+    /// In the window, or else in the body.
+    in_window: bool,
+    start: usize,
+    end: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum At {
-    Window(Range<usize>),
-    Body,
+impl Frame {
+    /// How many bytes it has, without its header.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
 }
 
 /// Where the rooms of the read that is under way are.
@@ -83,6 +94,7 @@ impl Decoder {
 
     /// Whether bytes have come that were not yet taken as a frame.
     #[must_use]
+    #[inline]
     pub fn has_buffered(&self) -> bool {
         !self.window.is_empty() || self.body.is_under_way()
     }
@@ -91,45 +103,44 @@ impl Decoder {
     ///
     /// # Errors
     /// The bytes are no frame, or one over the limit. Nothing more can be made of the stream.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame>, &'static str> {
         if self.body.is_under_way() {
-            return Ok(self.body.take().map(|kind| Frame { kind, at: At::Body }));
+            return Ok(self.body.take().map(|(kind, end)| Frame { kind, in_window: false, start: 0, end }));
         }
         let Some((kind, length)) = self.window.peek(self.limit)? else { return Ok(None) };
+        let taken = self.window.take(length);
         if length >= APART {
-            self.expected = if length <= MOST_EXPECTED { length } else { 0 };
+            self.expect(length);
+            if taken.is_none() {
+                self.body.begin(kind, length, self.window.take_beginning(), &self.pool);
+            }
         }
-        if let Some(range) = self.window.take(length) {
-            return Ok(Some(Frame { kind, at: At::Window(range) }));
-        }
-        if length >= APART {
-            self.body.begin(kind, length, self.window.take_beginning(), &self.pool);
-        }
-        Ok(None)
+        Ok(taken.map(|Range { start, end }| Frame { kind, in_window: true, start, end }))
     }
 
     /// The bytes of a frame that was just taken.
     #[must_use]
+    #[inline]
     pub fn bytes(&self, frame: &Frame) -> &[u8] {
-        match &frame.at {
-            At::Window(range) => self.window.bytes.get(range.clone()).unwrap_or_default(),
-            At::Body => self.body.lent(),
-        }
+        let bytes = if frame.in_window { &self.window.bytes } else { &self.body.bytes };
+        bytes.get(frame.start..frame.end).unwrap_or_default()
     }
 
     /// Puts the bytes of a frame that was just taken in the place of what is in `into`: a large frame's memory is
     /// handed over, and that of `into` used from now on.
+    #[inline]
     pub(crate) fn deliver(&mut self, frame: &Frame, into: &mut Vec<u8>) {
-        match &frame.at {
-            At::Window(_) => {
-                into.clear();
-                into.extend_from_slice(self.bytes(frame));
-            }
-            At::Body => self.body.swap(into),
+        if frame.in_window {
+            into.clear();
+            into.extend_from_slice(self.bytes(frame));
+        } else {
+            self.body.swap(into);
         }
     }
 
     /// Rooms for more bytes. Call it only when no whole frame is there.
+    #[inline]
     pub fn rooms(&mut self) -> Rooms<'_> {
         let Self { window, body, reading, expected, pool, .. } = self;
         body.end_lending();
@@ -148,6 +159,7 @@ impl Decoder {
     }
 
     /// Says that `count` bytes were written to the rooms, in order.
+    #[inline]
     pub fn filled(&mut self, count: usize) {
         match self.reading {
             Reading::Window => self.window.filled(count),
@@ -163,6 +175,11 @@ impl Decoder {
     pub(crate) fn rest(&mut self) {
         self.window.rest(&self.pool);
         self.body.rest(&self.pool);
+    }
+
+    #[cold]
+    fn expect(&mut self, length: usize) {
+        self.expected = if length <= MOST_EXPECTED { length } else { 0 };
     }
 
     #[cfg(test)]
@@ -188,19 +205,23 @@ impl Decoder {
 }
 
 impl<'a> Rooms<'a> {
+    #[inline]
     fn one(room: &'a mut [u8]) -> Self {
         Self { all: [room, &mut [], &mut []].map(IoSliceMut::new), count: 1 }
     }
 
+    #[inline]
     fn two(first: &'a mut [u8], second: &'a mut [u8]) -> Self {
         Self { all: [first, second, &mut []].map(IoSliceMut::new), count: 2 }
     }
 
+    #[inline]
     fn three(first: &'a mut [u8], second: &'a mut [u8], third: &'a mut [u8]) -> Self {
         Self { all: [first, second, third].map(IoSliceMut::new), count: 3 }
     }
 
     /// As readv(2) takes them.
+    #[inline]
     pub fn slices(&mut self) -> &mut [IoSliceMut<'a>] {
         &mut self.all[..self.count]
     }

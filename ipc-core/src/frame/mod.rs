@@ -46,6 +46,7 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
+    /// In the order of their numbers, from 1 on.
     const ALL: [Self; 9] = [
         Self::Data,
         Self::Goodbye,
@@ -61,6 +62,7 @@ impl FrameKind {
 
 /// The header of a frame with `length` bytes.
 #[must_use]
+#[inline]
 pub fn header(kind: FrameKind, length: u32) -> [u8; HEADER] {
     let [a, b, c, d] = length.to_le_bytes();
     [a, b, c, d, kind as u8, 0, 0, 0]
@@ -78,11 +80,12 @@ pub fn frame(kind: FrameKind, body: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// The header is not one: what is wrong with it.
+#[inline]
 pub fn parse_header(bytes: [u8; HEADER]) -> Result<(FrameKind, u32), &'static str> {
     let [a, b, c, d, kind, flags, zero @ ..] = bytes;
-    let kind = FrameKind::ALL.into_iter().find(|known| *known as u8 == kind).ok_or("unknown frame kind")?;
+    let kind = FrameKind::ALL.get(usize::from(kind).wrapping_sub(1)).ok_or("unknown frame kind")?;
     if flags != 0 || zero != [0, 0] {
         return Err("reserved header bytes are not zero");
     }
-    Ok((kind, u32::from_le_bytes([a, b, c, d])))
+    Ok((*kind, u32::from_le_bytes([a, b, c, d])))
 }

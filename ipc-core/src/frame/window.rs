@@ -21,15 +21,18 @@ pub(super) const SMALL: usize = 1024;
 pub(super) const LARGE: usize = 64 * 1024;
 
 impl Window {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
+    #[inline]
     pub(super) fn unread(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
     /// What the first header says, once it is there.
+    #[inline]
     pub(super) fn peek(&self, limit: u32) -> Result<Option<(FrameKind, usize)>, &'static str> {
         let Some(header) = self.unread().first_chunk::<HEADER>() else { return Ok(None) };
         let (kind, length) = parse_header(*header)?;
@@ -40,6 +43,7 @@ impl Window {
     }
 
     /// The first frame, which has `length` bytes, if it is all there.
+    #[inline]
     pub(super) fn take(&mut self, length: usize) -> Option<Range<usize>> {
         let body = self.start + HEADER;
         let end = body.checked_add(length).filter(|end| *end <= self.end)?;
@@ -55,6 +59,7 @@ impl Window {
     }
 
     /// Room behind what is there, never empty. Call it only when no whole frame is there.
+    #[inline]
     pub(super) fn room(&mut self, pool: &Pool) -> &mut [u8] {
         self.move_to_front();
         let size = self.bytes.len();
@@ -73,6 +78,7 @@ impl Window {
         &mut self.bytes[..SMALL]
     }
 
+    #[inline]
     pub(super) fn filled(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(self.bytes.len());
         self.overflowing = self.end == self.bytes.len();
@@ -103,8 +109,11 @@ impl Window {
         }
     }
 
+    #[inline]
     fn move_to_front(&mut self) {
-        if self.start > 0 {
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+        } else if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
