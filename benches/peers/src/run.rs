@@ -1,8 +1,10 @@
 //! The parent: starts the two children of each cell, in interleaved rounds.
 
+use crate::cli::Pin;
 use crate::core::{Args, Peer, Samples, Workload};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -86,31 +88,74 @@ pub struct Plan {
     pub rounds: usize,
     pub secs: f64,
     pub conns: usize,
-    pub pin: String,
+    /// Each of them in every round.
+    pub pins: Vec<Pin>,
     pub cells: Vec<(Workload, usize)>,
-    pub json: Option<PathBuf>,
     pub quiet: bool,
 }
 
-fn spawn(role: &str, p: &dyn Peer, a: &Args, pin: &str) -> Result<Child> {
-    let exe = std::env::current_exe()?;
-    let mut c = Command::new(exe);
-    c.arg("child")
-        .arg(role)
-        .arg(p.name())
-        .arg(a.workload.name())
-        .arg(a.size.to_string())
-        .arg(a.secs.to_string())
-        .arg(&a.dir)
-        .arg(&a.uid)
-        .arg(a.conns.to_string())
-        .arg(pin);
+// ---------------------------------------------------------------- what is kept
+
+/// Everything that a run measures, one JSON object a line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Record {
+    About(crate::machine::About),
+    Cell(Cell),
+    Steps(crate::timed::Timed),
+    Idle(crate::idle::Idle),
+}
+
+/// The records of a run, in memory and, if wanted, in a file.
+#[derive(Default)]
+pub struct Store {
+    pub records: Vec<Record>,
+    file: Option<File>,
+}
+
+impl Store {
+    pub fn new(path: Option<&Path>) -> Result<Self> {
+        let file = path.map(|path| File::create(path).with_context(|| format!("{path:?}"))).transpose()?;
+        Ok(Store { records: Vec::new(), file })
+    }
+
+    pub fn keep(&mut self, record: Record) -> Result<()> {
+        if let Some(file) = &mut self.file {
+            writeln!(file, "{}", serde_json::to_string(&record)?)?;
+        }
+        self.records.push(record);
+        Ok(())
+    }
+
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{path:?}"))?;
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        let records: Result<_, _> = lines.map(serde_json::from_str).collect();
+        Ok(Store { records: records.with_context(|| format!("{path:?}"))?, file: None })
+    }
+
+    pub fn cells(&self) -> Vec<Cell> {
+        let cells = self.records.iter().filter_map(|record| match record {
+            Record::Cell(cell) => Some(cell.clone()),
+            _ => None,
+        });
+        cells.collect()
+    }
+}
+
+// ---------------------------------------------------------------- children
+
+pub fn spawn(role: &str, row: &str, a: &Args, pin: Pin) -> Result<Child> {
+    let mut c = Command::new(std::env::current_exe()?);
+    c.args(["child", role, row, a.workload.name()]);
+    c.arg(a.size.to_string()).arg(a.secs.to_string()).arg(&a.dir).arg(&a.uid);
+    c.arg(a.conns.to_string()).arg(pin.name());
     c.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     c.spawn().context("spawn")
 }
 
 /// Reads one line, or gives up at the deadline.
-fn line(out: &mut BufReader<std::process::ChildStdout>, end: Instant) -> Result<String> {
+pub fn line(out: &mut BufReader<std::process::ChildStdout>, end: Instant) -> Result<String> {
     loop {
         let left = end.saturating_duration_since(Instant::now()).as_millis() as i32;
         if out.buffer().is_empty() {
@@ -126,13 +171,13 @@ fn line(out: &mut BufReader<std::process::ChildStdout>, end: Instant) -> Result<
         }
         let s = s.trim();
         // Libraries may print; only our own lines count.
-        if s == "READY" || s.starts_with('{') || s.starts_with("ERR ") {
+        if s == "READY" || s.starts_with(['{', '[']) || s.starts_with("ERR ") {
             return Ok(s.to_string());
         }
     }
 }
 
-fn status_kb(pid: u32, key: &str) -> u64 {
+pub fn status_kb(pid: u32, key: &str) -> u64 {
     std::fs::read_to_string(format!("/proc/{pid}/status"))
         .ok()
         .and_then(|s| {
@@ -143,7 +188,7 @@ fn status_kb(pid: u32, key: &str) -> u64 {
 
 /// Waits for a child up to `grace`, then ends it by its own pid. Returns CPU seconds and
 /// context switches.
-fn reap(c: &Child, grace: Duration) -> (f64, u64) {
+pub fn reap(c: &Child, grace: Duration) -> (f64, u64) {
     let pid = c.id() as i32;
     let end = Instant::now() + grace;
     let mut st = 0;
@@ -168,7 +213,7 @@ fn reap(c: &Child, grace: Duration) -> (f64, u64) {
     (tv(ru.ru_utime) + tv(ru.ru_stime), (ru.ru_nvcsw + ru.ru_nivcsw) as u64)
 }
 
-fn stderr_tail(c: &mut Child) -> String {
+pub fn stderr_tail(c: &mut Child) -> String {
     use std::io::Read;
     let mut s = String::new();
     if let Some(mut e) = c.stderr.take() {
@@ -181,14 +226,14 @@ fn stderr_tail(c: &mut Child) -> String {
     s
 }
 
-fn cell(p: &dyn Peer, a: &Args, pin: &str, round: usize) -> Cell {
+fn cell(p: &dyn Peer, a: &Args, pin: Pin, round: usize) -> Cell {
     let mut out = Cell {
         peer: p.name().into(),
         raw: p.raw(),
         workload: a.workload.name().into(),
         size: a.size,
         round,
-        pin: pin.into(),
+        pin: pin.name().into(),
         conns: a.conns,
         ..Default::default()
     };
@@ -198,14 +243,14 @@ fn cell(p: &dyn Peer, a: &Args, pin: &str, round: usize) -> Cell {
     let r = (|| -> Result<()> {
         std::fs::create_dir_all(&a.dir)?;
         let limit = Duration::from_secs_f64(a.secs * 3.0 + 15.0);
-        let mut srv = spawn("server", p, a, pin)?;
+        let mut srv = spawn("server", p.name(), a, pin)?;
         let mut so = BufReader::new(srv.stdout.take().unwrap());
         if let Err(e) = line(&mut so, Instant::now() + Duration::from_secs(10)) {
             reap(&srv, Duration::ZERO);
             bail!("server: {e} {}", stderr_tail(&mut srv));
         }
         out.rss0_kb = status_kb(srv.id(), "VmRSS:");
-        let mut cli = match spawn("client", p, a, pin) {
+        let mut cli = match spawn("client", p.name(), a, pin) {
             Ok(c) => c,
             Err(e) => {
                 reap(&srv, Duration::ZERO);
@@ -257,18 +302,22 @@ fn sweep(prefix: &str) {
     }
 }
 
-pub fn run(peers: &[&'static dyn Peer], plan: &Plan) -> Result<Vec<Cell>> {
-    let base = std::env::temp_dir().join(format!("peers-{}", std::process::id()));
-    let mut cells: Vec<Cell> = Vec::new();
+/// A directory of this run's own, for sockets and FIFOs.
+pub fn base() -> PathBuf {
+    std::env::temp_dir().join(format!("peers-{}", std::process::id()))
+}
+
+pub fn run(peers: &[&'static dyn Peer], plan: &Plan, store: &mut Store) -> Result<()> {
+    let base = base();
     let mut k = 0usize;
     for round in 0..plan.rounds {
         let t = Instant::now();
-        for &(w, size) in &plan.cells {
+        for (&pin, &(w, size)) in plan.pins.iter().flat_map(|p| plan.cells.iter().map(move |c| (p, c))) {
             // Rotate the order, so that no row always runs after the same neighbour.
             let n = peers.len();
             for i in 0..n {
                 let p = peers[(i + round * 7) % n];
-                if !p.supports(w, size) {
+                if !p.supports(w, size) || (p.needs_two_cores() && pin == Pin::Same) {
                     continue;
                 }
                 k += 1;
@@ -280,59 +329,42 @@ pub fn run(peers: &[&'static dyn Peer], plan: &Plan) -> Result<Vec<Cell>> {
                     uid: format!("peers{}x{k}", std::process::id()),
                     conns: plan.conns,
                 };
-                let c = cell(p, &a, &plan.pin, round);
+                let c = cell(p, &a, pin, round);
                 sweep(&a.uid);
-                if let Some(e) = &c.err {
-                    eprintln!("  {} {} {}: {e}", c.peer, c.workload, c.size);
-                } else if !plan.quiet {
-                    eprintln!(
-                        "  r{round} {:<22} {:<8} {:>8}  p50 {:>10.2} us  {:>12.0} op/s {:>8.3} GB/s  cores {:.2}  line {:.0} ns  others {:.2}",
-                        c.peer,
-                        c.workload,
-                        c.size,
-                        c.p50_ns / 1e3,
-                        c.ops_s,
-                        c.gb_s,
-                        c.cores,
-                        c.line_ns,
-                        c.others
-                    );
-                }
-                cells.push(c);
+                say(&c, plan.quiet);
+                store.keep(Record::Cell(c))?;
             }
         }
         eprintln!("round {} of {} took {:.0} s", round + 1, plan.rounds, t.elapsed().as_secs_f64());
-        if let Some(j) = &plan.json {
-            save(j, &cells)?;
-        }
     }
     let _ = std::fs::remove_dir_all(&base);
-    Ok(cells)
-}
-
-fn save(path: &Path, cells: &[Cell]) -> Result<()> {
-    let mut f = std::fs::File::create(path)?;
-    for c in cells {
-        serde_json::to_writer(&mut f, c)?;
-        f.write_all(b"\n")?;
-    }
     Ok(())
 }
 
-pub fn load(path: &Path) -> Result<Vec<Cell>> {
-    let f = BufReader::new(std::fs::File::open(path).with_context(|| format!("{path:?}"))?);
-    let mut v = Vec::new();
-    for l in f.lines() {
-        let l = l?;
-        if !l.trim().is_empty() {
-            v.push(serde_json::from_str(&l)?);
-        }
+fn say(c: &Cell, quiet: bool) {
+    if let Some(e) = &c.err {
+        eprintln!("  {} {} {} {}: {e}", c.peer, c.workload, c.size, c.pin);
+    } else if !quiet {
+        eprintln!(
+            "  r{} {:<5} {:<22} {:<8} {:>8}  p50 {:>10.2} us  {:>12.0} op/s {:>8.3} GB/s  cores {:.2}  line {:.0} ns  \
+             others {:.2}",
+            c.round,
+            c.pin,
+            c.peer,
+            c.workload,
+            c.size,
+            c.p50_ns / 1e3,
+            c.ops_s,
+            c.gb_s,
+            c.cores,
+            c.line_ns,
+            c.others
+        );
     }
-    Ok(v)
 }
 
-/// The whole of a child's life.
-pub fn child(peer: &dyn Peer, role: &str, a: &Args, pin: &str) -> Result<()> {
+/// How a child begins: it dies with the parent, may open many descriptors, and stays on its core.
+pub fn settle_in(role: &str, pin: Pin) {
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
@@ -340,28 +372,25 @@ pub fn child(peer: &dyn Peer, role: &str, a: &Args, pin: &str) -> Result<()> {
         libc::getrlimit(libc::RLIMIT_NOFILE, &mut rl);
         rl.rlim_cur = rl.rlim_max;
         libc::setrlimit(libc::RLIMIT_NOFILE, &rl);
-        let cpu = match (pin, role) {
-            ("split", "client") => Some(1),
-            ("split", _) | ("same", _) => Some(0),
-            _ => None,
-        };
-        if let Some(c) = cpu {
-            let mut set: libc::cpu_set_t = std::mem::zeroed();
-            libc::CPU_SET(c, &mut set);
-            libc::sched_setaffinity(0, std::mem::size_of_val(&set), &set);
-        }
     }
-    if role == "server" {
-        return peer.serve(a);
+    match pin {
+        Pin::None => {}
+        Pin::Split => crate::sys::pin(usize::from(role.ends_with("client"))),
+        Pin::Same => crate::sys::pin(0),
     }
-    let r = peer.client(a);
-    let s = match r {
+}
+
+pub fn client(peer: &dyn Peer, a: &Args) -> Result<()> {
+    answer(&match peer.client(a) {
         Ok(s) => summarise(s),
         Err(e) => format!("ERR {}", format!("{e:#}").replace('\n', " ")),
-    };
-    println!("{s}");
+    })
+}
+
+/// Says the one line that the parent waits for, and stays until the parent has looked at both processes.
+pub fn answer(line: &str) -> Result<()> {
+    println!("{line}");
     std::io::stdout().flush()?;
-    // Stay until the parent has looked at the server.
     let mut l = String::new();
     let _ = std::io::stdin().read_line(&mut l);
     std::process::exit(0);

@@ -1,9 +1,9 @@
 //! Thin wrappers over libc: sockets, descriptor passing, futex, epoll.
 
 use anyhow::{Context, Result, bail};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::Error;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
@@ -34,10 +34,15 @@ pub fn unix_socket(kind: i32) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-pub fn unix_bind(kind: i32, p: &Path) -> Result<OwnedFd> {
-    let s = unix_socket(kind)?;
+pub fn unix_bind_on(s: &OwnedFd, p: &Path) -> Result<()> {
     let (a, l) = addr(p)?;
     ck(unsafe { libc::bind(s.as_raw_fd(), (&raw const a).cast(), l) } as isize, "bind")?;
+    Ok(())
+}
+
+pub fn unix_bind(kind: i32, p: &Path) -> Result<OwnedFd> {
+    let s = unix_socket(kind)?;
+    unix_bind_on(&s, p)?;
     Ok(s)
 }
 
@@ -74,6 +79,26 @@ pub fn accept(l: &OwnedFd, flags: i32) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
+/// Also gives the path that the other side has bound, if it has.
+pub fn accept_from(l: &OwnedFd) -> Result<(OwnedFd, String)> {
+    let mut a: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    let mut n = std::mem::size_of_val(&a) as libc::socklen_t;
+    let fd = ck(
+        unsafe { libc::accept4(l.as_raw_fd(), (&raw mut a).cast(), &mut n, libc::SOCK_CLOEXEC) } as isize,
+        "accept",
+    )?;
+    let path = a.sun_path.iter().take_while(|b| **b != 0).map(|b| *b as u8).collect();
+    Ok((unsafe { OwnedFd::from_raw_fd(fd as RawFd) }, String::from_utf8(path)?))
+}
+
+pub fn peer_cred(s: RawFd) -> Result<libc::ucred> {
+    let mut c = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut n = std::mem::size_of_val(&c) as libc::socklen_t;
+    let r = unsafe { libc::getsockopt(s, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut c).cast(), &mut n) };
+    ck(r as isize, "SO_PEERCRED")?;
+    Ok(c)
+}
+
 pub fn set_bufs(fd: &OwnedFd, n: i32) -> Result<()> {
     for o in [libc::SO_SNDBUF, libc::SO_RCVBUF] {
         ck(
@@ -98,6 +123,28 @@ pub fn blocking(fd: RawFd) -> Result<()> {
         let f = libc::fcntl(fd, libc::F_GETFL);
         ck(libc::fcntl(fd, libc::F_SETFL, f & !libc::O_NONBLOCK) as isize, "fcntl")?;
     }
+    Ok(())
+}
+
+/// One system call, where fcntl takes two.
+pub fn blocking_by_ioctl(fd: RawFd) -> Result<()> {
+    let mut off: i32 = 0;
+    ck(unsafe { libc::ioctl(fd, libc::FIONBIO, &mut off) } as isize, "ioctl")?;
+    Ok(())
+}
+
+pub fn close(fd: OwnedFd) -> Result<()> {
+    ck(unsafe { libc::close(fd.into_raw_fd()) } as isize, "close")?;
+    Ok(())
+}
+
+pub fn open_at(dir: RawFd, name: &CStr, flags: i32) -> Result<OwnedFd> {
+    let fd = ck(unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC) } as isize, "openat")?;
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+pub fn make_fifo_at(dir: RawFd, name: &CStr) -> Result<()> {
+    ck(unsafe { libc::mkfifoat(dir, name.as_ptr(), 0o600) } as isize, "mkfifoat")?;
     Ok(())
 }
 
@@ -202,6 +249,14 @@ impl Epoll {
         let mut e = libc::epoll_event { events: events as u32, u64: token };
         ck(
             unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut e) } as isize,
+            "epoll_ctl",
+        )?;
+        Ok(())
+    }
+    pub fn del(&self, fd: RawFd) -> Result<()> {
+        let none = std::ptr::null_mut();
+        ck(
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, none) } as isize,
             "epoll_ctl",
         )?;
         Ok(())

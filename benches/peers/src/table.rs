@@ -20,7 +20,7 @@ pub fn near(c: &Cell) -> bool {
     c.line_ns < 180.0
 }
 
-fn size_name(n: usize) -> String {
+pub fn size_name(n: usize) -> String {
     match n {
         n if n >= 1 << 20 && n % (1 << 20) == 0 => format!("{} MiB", n >> 20),
         n if n >= 1024 && n % 1024 == 0 => format!("{} KiB", n >> 10),
@@ -28,7 +28,7 @@ fn size_name(n: usize) -> String {
     }
 }
 
-fn num(x: f64) -> String {
+pub fn num(x: f64) -> String {
     match x.abs() {
         _ if x.is_nan() => "-".into(),
         a if a >= 1e6 => format!("{:.2} M", x / 1e6),

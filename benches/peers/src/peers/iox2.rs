@@ -258,6 +258,9 @@ impl Peer for Iox2 {
     fn note(&self) -> &'static str {
         self.note
     }
+    fn needs_two_cores(&self) -> bool {
+        self.mode != Mode::Event
+    }
     fn supports(&self, w: Workload, _: usize) -> bool {
         match w {
             Workload::PingPong => true,

@@ -5,6 +5,7 @@ use crate::core::Peer;
 pub mod hobnob;
 pub mod raw;
 pub mod shm;
+pub mod steps;
 
 #[cfg(feature = "p-interprocess")]
 pub mod interprocess;
@@ -58,6 +59,8 @@ pub fn registry() -> Vec<&'static dyn Peer> {
         &shm::BATCH,
         &shm::STREAMED,
         &raw::Cma,
+        &steps::UNIX,
+        &steps::FIFO,
     ]);
     #[cfg(feature = "p-interprocess")]
     v.push(&interprocess::Interprocess);

@@ -728,20 +728,7 @@ struct CmaConn {
 
 impl CmaConn {
     fn new(s: OwnedFd) -> Result<Self> {
-        let mut c = libc::ucred { pid: 0, uid: 0, gid: 0 };
-        let mut n = std::mem::size_of_val(&c) as u32;
-        ck(
-            unsafe {
-                libc::getsockopt(
-                    s.as_raw_fd(),
-                    libc::SOL_SOCKET,
-                    libc::SO_PEERCRED,
-                    (&raw mut c).cast(),
-                    &mut n,
-                )
-            } as isize,
-            "SO_PEERCRED",
-        )?;
+        let c = peer_cred(s.as_raw_fd())?;
         Ok(CmaConn { s, pid: c.pid })
     }
 }

@@ -600,6 +600,9 @@ impl Peer for Shm {
     fn note(&self) -> &'static str {
         self.note
     }
+    fn needs_two_cores(&self) -> bool {
+        self.pol.wake == Wake::Never
+    }
     fn supports(&self, w: Workload, size: usize) -> bool {
         match w {
             Workload::PingPong | Workload::Stream if self.pol.stream_in => size > 32 << 10,
@@ -712,6 +715,9 @@ impl Peer for Slot {
     }
     fn note(&self) -> &'static str {
         "memfd, 64 fixed slots with in-slot ready flag, copy in/out, pure busy-spin"
+    }
+    fn needs_two_cores(&self) -> bool {
+        true
     }
     fn supports(&self, w: Workload, size: usize) -> bool {
         matches!(w, Workload::PingPong | Workload::Stream) && size <= 4096
