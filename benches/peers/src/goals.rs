@@ -1,0 +1,218 @@
+//! The figures that hobnob means to reach, judged from the cells of one run.
+
+use crate::idle::Idle;
+use crate::run::Cell;
+use crate::table::{median, near, size_name};
+
+/// One line of the table.
+pub struct Goal {
+    pub what: String,
+    pub pin: &'static str,
+    pub reach: String,
+    pub measured: String,
+    /// `None`: this run did not measure it.
+    pub pass: Option<bool>,
+}
+
+/// The ratios of two rows, one for each round in which the host had not moved the CPUs between them.
+pub struct Ratios(Vec<f64>);
+
+impl Ratios {
+    pub fn median(&self) -> f64 {
+        median(self.0.clone())
+    }
+
+    fn said(&self) -> String {
+        let least = self.0.iter().copied().fold(f64::NAN, f64::min);
+        let most = self.0.iter().copied().fold(f64::NAN, f64::max);
+        format!("{:.2} ({least:.2}-{most:.2}, {} rounds)", self.median(), self.0.len())
+    }
+}
+
+/// What a cell is measured by: the median round trip in nanoseconds, or a rate.
+pub fn figure(c: &Cell) -> f64 {
+    if c.workload == "pingpong" { c.p50_ns } else { c.ops_s }
+}
+
+pub fn is_latency(workload: &str) -> bool {
+    workload == "pingpong"
+}
+
+/// `row` over `floor`, round by round; above 1 is more time, or a higher rate.
+pub fn ratios(
+    cells: &[Cell],
+    workload: &str,
+    size: usize,
+    pin: &str,
+    row: &str,
+    floor: &str,
+) -> Option<Ratios> {
+    let of = |name: &str, round| {
+        cells.iter().find(|c| {
+            c.err.is_none()
+                && c.round == round
+                && c.workload == workload
+                && c.size == size
+                && c.pin == pin
+                && c.peer == name
+        })
+    };
+    let rounds = cells.iter().map(|c| c.round + 1).max().unwrap_or(0);
+    let all: Vec<f64> = (0..rounds)
+        .filter_map(|round| {
+            let (own, floor) = (of(row, round)?, of(floor, round)?);
+            (near(own) == near(floor)).then(|| figure(own) / figure(floor))
+        })
+        .collect();
+    (!all.is_empty()).then_some(Ratios(all))
+}
+
+/// A bound on a ratio.
+#[derive(Clone, Copy)]
+enum Reach {
+    AtMost(f64),
+    AtLeast(f64),
+    Above(f64),
+}
+
+impl Reach {
+    fn holds(self, x: f64) -> bool {
+        match self {
+            Reach::AtMost(bound) => x <= bound,
+            Reach::AtLeast(bound) => x >= bound,
+            Reach::Above(bound) => x > bound,
+        }
+    }
+
+    fn said(self, floor: &str) -> String {
+        match self {
+            Reach::AtMost(bound) => format!("<= {bound:.2} x {floor}"),
+            Reach::AtLeast(bound) => format!(">= {bound:.2} x {floor}"),
+            Reach::Above(bound) => format!("> {bound:.2} x {floor}"),
+        }
+    }
+}
+
+const PINS: [&str; 2] = ["split", "same"];
+
+pub fn judge(cells: &[Cell], idle: &[Idle]) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut one = |what: &str, pin: &'static str, workload: &str, row: &str, reach: Reach, floor: &str| {
+        let found = ratios(cells, workload, 64, pin, row, floor);
+        goals.push(Goal {
+            what: format!("{row}: {what}"),
+            pin,
+            reach: reach.said(floor),
+            measured: found.as_ref().map_or_else(|| "not measured".into(), Ratios::said),
+            pass: found.map(|ratios| reach.holds(ratios.median())),
+        });
+    };
+    let trip = "64 B round trip";
+    for pin in PINS {
+        one(trip, pin, "pingpong", "hobnob-unix-sleep", Reach::AtMost(1.05), "raw-unix-stream");
+        one(trip, pin, "pingpong", "hobnob-fifo-sleep", Reach::AtMost(1.08), "raw-fifo");
+    }
+    // Where both share a core, spinning gains nothing: there the blocking floor is the one to meet.
+    one(trip, "split", "pingpong", "hobnob-unix-adaptive", Reach::AtMost(1.10), "raw-unix-spin");
+    one(trip, "same", "pingpong", "hobnob-unix-adaptive", Reach::AtMost(1.10), "raw-unix-stream");
+    one(trip, "split", "pingpong", "hobnob-fifo-adaptive", Reach::AtMost(1.10), "raw-fifo-spin");
+    one(trip, "same", "pingpong", "hobnob-fifo-adaptive", Reach::AtMost(1.10), "raw-fifo");
+    for pin in PINS {
+        let what = "64 B one way, message by message";
+        one(what, pin, "stream", "hobnob-unix-sleep", Reach::AtLeast(0.97), "raw-unix-stream");
+        one(what, pin, "stream", "hobnob-fifo-sleep", Reach::AtLeast(0.97), "raw-fifo");
+    }
+    for pin in PINS {
+        for row in ["hobnob-unix-feed", "hobnob-unix-many"] {
+            one("64 B one way, batched", pin, "stream", row, Reach::AtLeast(0.5), "raw-unix-batch");
+            one("64 B one way, batched", pin, "stream", row, Reach::AtLeast(1.5), "tokio");
+        }
+    }
+    for pin in PINS {
+        for (row, floor) in
+            [("hobnob-unix-sleep", "raw-unix-stream-4m"), ("hobnob-fifo-sleep", "raw-fifo-1m")]
+        {
+            for workload in ["pingpong", "stream"] {
+                goals.push(worst_of(
+                    cells,
+                    pin,
+                    workload,
+                    &[65536, 1 << 20],
+                    row,
+                    Reach::AtLeast(0.97),
+                    floor,
+                ));
+            }
+        }
+        for rival in ["interprocess", "ipc-channel"] {
+            for (workload, sizes) in
+                [("pingpong", &[64, 4096, 65536, 1 << 20][..]), ("stream", &[64, 65536, 1 << 20])]
+            {
+                goals.push(worst_of(
+                    cells,
+                    pin,
+                    workload,
+                    sizes,
+                    "hobnob-unix-sleep",
+                    Reach::Above(1.0),
+                    rival,
+                ));
+            }
+        }
+    }
+    for pin in PINS {
+        for (row, floor) in [("hobnob-unix-sleep", "raw-unix-steps"), ("hobnob-fifo-sleep", "raw-fifo-steps")]
+        {
+            let found = ratios(cells, "churn", 64, pin, row, floor);
+            let reach = Reach::AtLeast(0.9);
+            goals.push(Goal {
+                what: format!("{row}: connect, one echo, disconnect"),
+                pin,
+                reach: reach.said(floor),
+                measured: found.as_ref().map_or_else(|| "not measured".into(), Ratios::said),
+                pass: found.map(|ratios| reach.holds(ratios.median())),
+            });
+        }
+    }
+    goals.extend(idle.iter().filter(|i| i.transport == "unix").map(|i| Goal {
+        what: format!("unix: idle connection after an echo of {}, server", size_name(i.size)),
+        pin: "none",
+        reach: "< 4 KiB user memory, one descriptor".into(),
+        measured: format!("{:.2} KiB, {:.2}", i.server.kib, i.server.descriptors),
+        pass: Some(i.server.kib < 4.0 && i.server.descriptors.round() as i64 == 1),
+    }));
+    goals
+}
+
+/// The size at which the row does worst, told as a speed: above 1 is faster, for round trips too.
+fn worst_of(
+    cells: &[Cell],
+    pin: &'static str,
+    workload: &str,
+    sizes: &[usize],
+    row: &str,
+    reach: Reach,
+    floor: &str,
+) -> Goal {
+    let speed = |size: usize| {
+        let found = ratios(cells, workload, size, pin, row, floor)?;
+        let speeds =
+            if is_latency(workload) { Ratios(found.0.iter().map(|x| 1.0 / x).collect()) } else { found };
+        Some((size, speeds))
+    };
+    let found: Vec<_> = sizes.iter().filter_map(|&size| speed(size)).collect();
+    let whole = found.len() == sizes.len();
+    let worst = found.into_iter().min_by(|a, b| a.1.median().total_cmp(&b.1.median()));
+    let list: Vec<_> = sizes.iter().map(|size| size_name(*size)).collect();
+    let kind = if is_latency(workload) { "round trip" } else { "one way" };
+    Goal {
+        what: format!("{row}: {kind}, the worst of {}", list.join(", ")),
+        pin,
+        reach: format!("speed {}", reach.said(floor)),
+        measured: worst.as_ref().map_or_else(
+            || "not measured".into(),
+            |(size, speeds)| format!("{} at {}", speeds.said(), size_name(*size)),
+        ),
+        pass: worst.filter(|_| whole).map(|(_, speeds)| reach.holds(speeds.median())),
+    }
+}
