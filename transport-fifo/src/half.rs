@@ -20,7 +20,11 @@ use crate::{Fifo, pinned::reopen, sys};
 
 /// The half that sends.
 #[derive(Debug)]
-pub struct Tx(End);
+pub struct Tx {
+    end: End,
+    /// The pipe was enlarged, or cannot be.
+    enlarged: bool,
+}
 
 /// The half that receives.
 #[derive(Debug)]
@@ -47,7 +51,12 @@ enum Sleeping {
 
 /// Both halves; `seen` says whether the other side has opened its ends already.
 pub(crate) fn link(tx: OwnedFd, rx: OwnedFd, seen: bool, peer: Peer, nonce: Nonce) -> Link<Fifo> {
-    Link { tx: Tx(End::new(tx)), rx: Rx { end: End::new(rx), seen }, peer, nonce: Some(nonce) }
+    Link {
+        tx: Tx { end: End::new(tx), enlarged: false },
+        rx: Rx { end: End::new(rx), seen },
+        peer,
+        nonce: Some(nonce),
+    }
 }
 
 impl End {
@@ -75,7 +84,34 @@ fn open_sleeping(fd: &OwnedFd, access: Access) -> io::Result<OwnedFd> {
 
 impl ipc_core::Tx for Tx {
     fn try_send(&mut self, bufs: &[IoSlice<'_>], may_block: bool) -> io::Result<usize> {
-        sys::write_vectored(self.0.description(may_block, Access::Write), bufs)
+        if !self.enlarged && bufs.iter().map(|buf| buf.len()).sum::<usize>() > LARGE {
+            self.enlarge();
+        }
+        sys::write_vectored(self.end.description(may_block, Access::Write), bufs)
+    }
+}
+
+/// A write of more than this is worth a larger pipe: a pipe has 64 KiB at first.
+const LARGE: usize = 32 * 1024;
+
+#[cfg(target_os = "linux")]
+impl Tx {
+    /// With room for all of a message its two sides need not wake each other once for each part of it.
+    #[cold]
+    fn enlarge(&mut self) {
+        // Refused when the user has too much in pipes already; then a large message takes longer.
+        let _ = fcntl(&self.end.fd, FcntlArg::F_SETPIPE_SZ(PIPE));
+        self.enlarged = true;
+    }
+}
+
+#[cfg(target_os = "linux")]
+const PIPE: i32 = 1 << 20;
+
+#[cfg(not(target_os = "linux"))]
+impl Tx {
+    fn enlarge(&mut self) {
+        self.enlarged = true;
     }
 }
 
@@ -111,7 +147,7 @@ impl Rx {
 
 impl Wait for Tx {
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
-        into.add(self.0.fd.as_fd(), Interest::Writable);
+        into.add(self.end.fd.as_fd(), Interest::Writable);
     }
 }
 
@@ -123,7 +159,7 @@ impl Wait for Rx {
 
 impl AsFd for Tx {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.fd.as_fd()
+        self.end.fd.as_fd()
     }
 }
 

@@ -11,13 +11,17 @@ use std::{
 };
 
 use ipc_core::{Got, Interest, Interests, Link, Peer, Wait};
-use nix::sys::socket::{MsgFlags, recv, recvmsg, send, sendmsg};
+use nix::sys::socket::{MsgFlags, recv, recvmsg, send, sendmsg, setsockopt, sockopt::SndBuf};
 
 use crate::Unix;
 
 /// The half that sends.
 #[derive(Debug)]
-pub struct Tx(Arc<UnixStream>);
+pub struct Tx {
+    socket: Arc<UnixStream>,
+    /// The send buffer was enlarged, or cannot be.
+    enlarged: bool,
+}
 
 /// The half that receives.
 #[derive(Debug)]
@@ -25,12 +29,15 @@ pub struct Rx(Arc<UnixStream>);
 
 pub(crate) fn link(stream: UnixStream, peer: Peer) -> Link<Unix> {
     let stream = Arc::new(stream);
-    Link { tx: Tx(stream.clone()), rx: Rx(stream), peer, nonce: None }
+    Link { tx: Tx { socket: stream.clone(), enlarged: false }, rx: Rx(stream), peer, nonce: None }
 }
 
 impl ipc_core::Tx for Tx {
     fn try_send(&mut self, bufs: &[IoSlice<'_>], may_block: bool) -> io::Result<usize> {
-        let (socket, flags) = (self.0.as_raw_fd(), flags(may_block) | MsgFlags::MSG_NOSIGNAL);
+        if !self.enlarged && bufs.iter().map(|buf| buf.len()).sum::<usize>() > LARGE {
+            self.enlarge();
+        }
+        let (socket, flags) = (self.socket.as_raw_fd(), flags(may_block) | MsgFlags::MSG_NOSIGNAL);
         Ok(match bufs {
             [buf] => send(socket, buf, flags)?,
             bufs => sendmsg::<()>(socket, bufs, &[], flags, None)?,
@@ -39,7 +46,24 @@ impl ipc_core::Tx for Tx {
 
     fn finish(&mut self) {
         // A socket whose peer is gone has nothing left to shut.
-        let _ = self.0.shutdown(Shutdown::Write);
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+}
+
+/// A send of more than this is worth a larger buffer.
+const LARGE: usize = 64 * 1024;
+
+/// What is asked for then; the kernel doubles it for its own bookkeeping and allows at most
+/// `net.core.wmem_max`. It is a bound for what may be on the way unread, and no memory by itself.
+const BUFFER: usize = 4 << 20;
+
+impl Tx {
+    /// With room for all of a large message its sender need not be woken once for each part of it.
+    #[cold]
+    fn enlarge(&mut self) {
+        // Without it a large message takes longer, and that is all.
+        let _ = setsockopt(&self.socket, SndBuf, &BUFFER);
+        self.enlarged = true;
     }
 }
 
@@ -70,7 +94,7 @@ fn flags(may_block: bool) -> MsgFlags {
 
 impl Wait for Tx {
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
-        into.add(self.0.as_fd(), Interest::Writable);
+        into.add(self.socket.as_fd(), Interest::Writable);
     }
 }
 
@@ -82,7 +106,7 @@ impl Wait for Rx {
 
 impl AsFd for Tx {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
