@@ -56,6 +56,15 @@ impl Waiting {
         self.stop.clone().ok_or_else(|| ErrorKind::Closed.into())
     }
 
+    /// Whether a call that may wait can begin: after a stop it cannot, even if it would not have to wait.
+    #[inline]
+    pub(crate) fn begin(&self, deadline: Deadline) -> Result<()> {
+        match &self.stop {
+            Some(stop) if deadline != Deadline::Now => stop.ends_calls(),
+            _ => Ok(()),
+        }
+    }
+
     /// The same waits, deaf to the handle: for goodbyes.
     pub(crate) fn unstoppable(&self) -> Self {
         Self { stop: None, ..self.clone() }
@@ -73,11 +82,9 @@ pub(crate) fn drive<O: Operation>(
     if deadline == Deadline::Now {
         return at_once(op);
     }
+    waiting.begin(deadline)?;
     let Waiting { stop, seams, spinner } = waiting;
     let stop = stop.as_ref();
-    if let Some(stop) = stop {
-        stop.ends_calls()?;
-    }
     let may_block = deadline == Deadline::Forever && stop.is_none();
     let mut ends: Option<Option<Instant>> = None;
     let mut turn = spinner.turn();

@@ -80,6 +80,21 @@ impl<T: Transport> Intake<T> {
         }
     }
 
+    /// What has come already: a message, or `Some(None)` for the goodbye.
+    #[inline]
+    pub(crate) fn next_message(&mut self) -> Result<Option<Option<Frame>>> {
+        if self.stage != Stage::Open {
+            return self.check_open().map(|()| Some(None));
+        }
+        if !self.decoder.has_buffered() {
+            return Ok(None);
+        }
+        match self.next_frame()? {
+            Some(frame) => self.message(frame).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The message in a frame, or `None` for the goodbye.
     #[inline]
     fn message(&mut self, frame: Frame) -> Result<Option<Frame>> {
@@ -120,7 +135,7 @@ impl<T: Transport> Intake<T> {
     }
 }
 
-/// Receives a message, or `None` for the goodbye. What the other half has accepted leaves before anything is
+/// Receives a message, or `None` for the goodbye, when none has come already. What the other half has accepted leaves before anything is
 /// waited for: two polite peers that both only receive would otherwise wait for each other's rest for ever.
 pub(crate) struct Receive<'a, T: Transport> {
     pub(crate) intake: &'a mut Intake<T>,
@@ -138,24 +153,12 @@ impl<T: Transport> Operation for Receive<'_, T> {
 
     #[inline]
     fn attempt(&mut self, may_block: bool) -> Result<Try<Self::Output>> {
-        if self.intake.stage != Stage::Open {
-            return self.intake.check_open().map(|()| Try::Done(None));
+        // A broken sender tells so at the next send; what the peer sent can still be received.
+        let unsent = self.unsent().is_some_and(|outlet| !outlet.push(false).unwrap_or(true));
+        if !self.intake.read(may_block && !unsent)? {
+            return Ok(Try::NotNow);
         }
-        let frame = match self.intake.next_frame()? {
-            Some(frame) => frame,
-            None => {
-                // A broken sender tells so at the next send; what the peer sent can still be received.
-                let unsent = self.unsent().is_some_and(|outlet| !outlet.push(false).unwrap_or(true));
-                if !self.intake.read(may_block && !unsent)? {
-                    return Ok(Try::NotNow);
-                }
-                match self.intake.next_frame()? {
-                    Some(frame) => frame,
-                    None => return Ok(Try::Again),
-                }
-            }
-        };
-        self.intake.message(frame).map(Try::Done)
+        Ok(self.intake.next_message()?.map_or(Try::Again, Try::Done))
     }
 
     fn arm(&mut self) -> io::Result<bool> {
