@@ -13,8 +13,8 @@ use hobnob::{
 use crate::Result;
 
 /// Buffers have their size by then, and a FIFO its second description.
-const WARM_UP: usize = 10;
-const REPEATS: usize = 100;
+pub const WARM_UP: usize = 10;
+pub const REPEATS: usize = 100;
 /// How many messages go together where several do.
 const BATCH: usize = 100;
 const SMALL: usize = 64;
@@ -34,23 +34,23 @@ fn next_case(name: &str, messages: usize) {
     println!("{name} {messages}");
 }
 
-pub fn converse() -> Result {
+/// Runs every case, or only the one of this name.
+pub fn converse(only: &str) -> Result {
     let mut talked = Ok(());
-    watched("the program that is counted", || talked = over_every_transport());
+    watched("the program that is counted", || talked = over_every_transport(only));
     talked
 }
 
-fn over_every_transport() -> Result {
-    over("unix", LARGE, pair("unix:a", unix::Server::new_server_with, unix::Connection::connect_with)?)?;
+fn over_every_transport(only: &str) -> Result {
+    let road = |name| Road { name, only };
+    let unix = pair("unix:a", unix::Server::new_server_with, unix::Connection::connect_with)?;
+    over(&road("unix"), LARGE, unix)?;
     let fifo = pair("fifo:b", fifo::Server::new_server_with, fifo::Connection::connect_with)?;
-    over("fifo", LARGE_OVER_FIFO, fifo)?;
-    over(
-        "inproc",
-        LARGE,
-        pair("inproc:c", inproc::Server::new_server_with, inproc::Connection::connect_with)?,
-    )?;
+    over(&road("fifo"), LARGE_OVER_FIFO, fifo)?;
+    let inproc = pair("inproc:c", inproc::Server::new_server_with, inproc::Connection::connect_with)?;
+    over(&road("inproc"), LARGE, inproc)?;
     let any = pair("unix:d", AnyServer::new_server_with, AnyConnection::connect_with)?;
-    over("unix by AnyConnection", LARGE, any)?;
+    over(&road("unix by AnyConnection"), LARGE, any)?;
     next_case(crate::IGNORED, 1);
     Ok(())
 }
@@ -74,56 +74,69 @@ fn pair<S: IpcServer, C: IpcConnection>(
     Ok((client, served))
 }
 
-fn over<N: IpcConnection, F: IpcConnection>(road: &str, large: usize, (mut near, mut far): (N, F)) -> Result {
+fn over<N: IpcConnection, F: IpcConnection>(road: &Road<'_>, large: usize, ends: (N, F)) -> Result {
+    let (mut near, mut far) = ends;
     let (mut into, small) = (Vec::new(), &[7; SMALL][..]);
     for info in [small, &vec![7; large]] {
         let size = info.len();
-        case(&format!("{road}, send_info, {size} B"), 1, || {
+        road.case(&format!("send_info, {size} B"), 1, || {
             measured(|| near.send_info(info))?;
             drain(&mut far, 1)
         })?;
-        case(&format!("{road}, recv_info, {size} B"), 1, || {
+        road.case(&format!("recv_info, {size} B"), 1, || {
             near.send_info(info)?;
-            is_one(measured(|| far.recv_info(&mut into))?)
+            sure(measured(|| far.recv_info(&mut into))?)
         })?;
-        case(&format!("{road}, recv_borrowed, {size} B"), 1, || {
+        road.case(&format!("recv_borrowed, {size} B"), 1, || {
             near.send_info(info)?;
-            is_one(measured(|| far.recv_borrowed())?.is_some())
+            sure(measured(|| far.recv_borrowed())?.is_some())
         })?;
     }
-    case(&format!("{road}, feed_info, {SMALL} B, {BATCH} and a flush"), BATCH, || {
+    road.case(&format!("feed_info, {SMALL} B, {BATCH} and a flush"), BATCH, || {
         measured(|| {
             (0..BATCH).try_for_each(|_| near.feed_info(small))?;
             near.flush_info()
         })?;
         drain(&mut far, BATCH)
     })?;
-    case(&format!("{road}, send_many, {SMALL} B, {BATCH} at once"), BATCH, || {
-        is_one(measured(|| near.send_many(&[small; BATCH]))? == BATCH)?;
+    road.case(&format!("send_many, {SMALL} B, {BATCH} at once"), BATCH, || {
+        sure(measured(|| near.send_many(&[small; BATCH]))? == BATCH)?;
         drain(&mut far, BATCH)
     })?;
-    case(&format!("{road}, recv_info, {SMALL} B, {BATCH} on the way"), BATCH, || {
-        is_one(near.send_many(&[small; BATCH])? == BATCH)?;
-        measured(|| (0..BATCH).try_for_each(|_| is_one(far.recv_info(&mut into)?)))
+    road.case(&format!("recv_info, {SMALL} B, {BATCH} on the way"), BATCH, || {
+        sure(near.send_many(&[small; BATCH])? == BATCH)?;
+        measured(|| (0..BATCH).try_for_each(|_| sure(far.recv_info(&mut into)?)))
     })?;
-    case(&format!("{road}, try_recv_info, nothing there"), 1, || {
+    road.case("try_recv_info, nothing there", 1, || {
         let silence = measured(|| far.try_recv_info(&mut into));
-        is_one(kind_of(&silence) == Some(&ErrorKind::WouldBlock))
+        sure(kind_of(&silence) == Some(&ErrorKind::WouldBlock))
     })
 }
 
-/// One way of using a connection, of which each round takes so many messages on.
-fn case(name: &str, messages: usize, mut round: impl FnMut() -> Result) -> Result {
-    next_case(crate::IGNORED, 1);
-    (0..WARM_UP).try_for_each(|_| round())?;
-    next_case(name, REPEATS * messages);
-    (0..REPEATS).try_for_each(|_| round())
+struct Road<'a> {
+    name: &'a str,
+    /// The one case to run, or nothing for all.
+    only: &'a str,
+}
+
+impl Road<'_> {
+    /// One way of using a connection, of which each round takes so many messages on.
+    fn case(&self, what: &str, messages: usize, mut round: impl FnMut() -> Result) -> Result {
+        let name = format!("{}, {what}", self.name);
+        if !self.only.is_empty() && self.only != name {
+            return Ok(());
+        }
+        next_case(crate::IGNORED, 1);
+        (0..WARM_UP).try_for_each(|_| round())?;
+        next_case(&name, REPEATS * messages);
+        (0..REPEATS).try_for_each(|_| round())
+    }
 }
 
 fn drain(far: &mut impl IpcConnection, messages: usize) -> Result {
-    (0..messages).try_for_each(|_| is_one(far.recv_borrowed()?.is_some()))
+    (0..messages).try_for_each(|_| sure(far.recv_borrowed()?.is_some()))
 }
 
-fn is_one(yes: bool) -> Result {
+fn sure(yes: bool) -> Result {
     if yes { Ok(()) } else { Err("not what this case is about happened".into()) }
 }

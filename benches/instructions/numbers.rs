@@ -5,12 +5,13 @@ use std::{fs, path::Path, process::Command};
 use crate::Result;
 
 /// What a case may differ by, in per cent and in instructions, whichever is more. Another compiler makes other
-/// instructions of the same lines, so with it only a large step for the worse is one of ours.
-const SAME_COMPILER: (f64, f64) = (5.0, 5.0);
-const ANOTHER: (f64, f64) = (25.0, 25.0);
+/// instructions of the same lines, and another C library has other ones, so there only a large step for the worse
+/// is surely ours.
+const SAME_TOOLS: (f64, f64) = (5.0, 5.0);
+const OTHERS: (f64, f64) = (25.0, 25.0);
 
 const HEAD: &str = "\
-# Instructions in user space for each message, as callgrind counts them, with this compiler.
+# Instructions in user space for each message, as callgrind counts them, with these tools.
 # Not edited by hand: cargo bench --features inproc --bench instructions -- --write
 ";
 
@@ -25,15 +26,20 @@ pub struct Row {
     instructions: f64,
 }
 
-/// The compiler and what it compiles for, in one line.
+/// The compiler, the C library and what they are for, in one line.
 pub fn toolchain() -> Result<String> {
-    let said = Command::new("rustc").arg("-vV").output()?.stdout;
-    let said = String::from_utf8(said)?;
-    let line = |start| said.lines().find_map(|line| line.strip_prefix(start));
+    let compiler = say(Command::new("rustc").arg("-vV"))?;
+    let line = |start| compiler.lines().find_map(|line| line.strip_prefix(start));
     let (Some(release), Some(host)) = (line("release: "), line("host: ")) else {
-        return Err(format!("rustc -vV says {said:?}").into());
+        return Err(format!("rustc -vV says {compiler:?}").into());
     };
-    Ok(format!("rustc {release} {host}"))
+    let library = say(Command::new("getconf").arg("GNU_LIBC_VERSION")).unwrap_or("another C library".into());
+    Ok(format!("rustc {release}, {}, {host}", library.trim()))
+}
+
+fn say(command: &mut Command) -> Result<String> {
+    let ended = command.output()?;
+    if ended.status.success() { Ok(String::from_utf8(ended.stdout)?) } else { Err("it failed".into()) }
 }
 
 impl Row {
@@ -76,7 +82,7 @@ impl Numbers {
             return Err(format!("the numbers are for {}, this is {}", self.toolchain, now.toolchain).into());
         }
         let same = self.toolchain == now.toolchain;
-        let (per_cent, few) = if same { SAME_COMPILER } else { ANOTHER };
+        let (per_cent, few) = if same { SAME_TOOLS } else { OTHERS };
         if !same {
             println!("The numbers are for {}, this is {}:", self.toolchain, now.toolchain);
             println!("only what is worse by {per_cent} per cent fails.");
