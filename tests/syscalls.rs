@@ -1,5 +1,6 @@
 //! In steady state a message costs one system call to send and one to receive, and nothing else: as strace sees
-//! it. Both sides wait for ever without a `StopHandle`; that is what lets a transport sleep in its own call.
+//! it. Both sides wait asleep, for ever and without a `StopHandle`; that is what lets a transport sleep in its own
+//! call.
 #![cfg(all(target_os = "linux", any(feature = "unix", feature = "fifo")))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -13,7 +14,7 @@ use std::{
 };
 
 use conformance::watched;
-use hobnob::{IpcConnection, IpcReceiver, IpcSender, IpcServer};
+use hobnob::{IpcConnection, IpcReceiver, IpcSender, IpcServer, WaitStrategy};
 
 const ROLE: &str = "HOBNOB_TEST_ROLE";
 const ADDRESS: &str = "HOBNOB_TEST_ADDRESS";
@@ -56,6 +57,7 @@ fn serve() {
     let mut server = hobnob::new_server(&env::var(ADDRESS).unwrap()).unwrap();
     println!("listening on {}", server.address());
     let mut client = server.accept_client().unwrap();
+    client.set_wait(WaitStrategy::Sleep);
     let mut info = Vec::new();
     for trip in 0.. {
         mark(trip);
@@ -69,6 +71,7 @@ fn serve() {
 fn converse() {
     let mut server = hobnob::connect_to(&env::var(ADDRESS).unwrap()).unwrap();
     assert!(server.peer().uid.is_some());
+    server.set_wait(WaitStrategy::Sleep);
     for trip in 0..=WARM_UP + TRIPS {
         mark(trip);
         server.send_info(&[trip as u8; 64]).unwrap();
