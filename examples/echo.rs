@@ -27,6 +27,10 @@ const TIMED: usize = 2000;
 
 fn main() -> ExitCode {
     env_logger::init();
+    if hobnob::transports().next().is_none() {
+        eprintln!("echo: no transport is compiled in; choose one by its Cargo feature");
+        return ExitCode::FAILURE;
+    }
     let ran = match Arguments::parse().serve {
         Some(address) => serve_until_told(&address),
         None => converse(),

@@ -1,4 +1,5 @@
 //! In steady state a message costs no allocation: neither to send nor to receive, nor to find that there is none.
+#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;
@@ -11,7 +12,9 @@ use std::{
 };
 
 use conformance::{kind_of, watched};
-use hobnob::{AnyConnection, Deadline, ErrorKind, IpcReceiver, IpcSender};
+use hobnob::{
+    AnyConnection, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, StopHandle, WaitStrategy,
+};
 use stage::Stage;
 
 /// The system's allocator, with a count for each thread.
@@ -58,7 +61,9 @@ unsafe impl GlobalAlloc for Counting {
 
 const WARM_UP: usize = 50;
 const TRIPS: usize = 500;
-const SIZES: [usize; 2] = [64, 64 << 10];
+const SIZES: [usize; 4] = [64, 4 << 10, 64 << 10, 1 << 20];
+/// How many messages go together where several do; few enough for every road to hold them.
+const BATCH: usize = 20;
 
 #[test]
 fn the_counter_counts() {
@@ -107,6 +112,73 @@ fn silence_allocates_nothing() {
             };
             listen();
             assert_eq!(allocations(|| (0..100).for_each(|_| listen())), 0, "{scheme}");
+        }
+    });
+}
+
+#[test]
+fn messages_sent_together_allocate_nothing() {
+    watched("messages_sent_together_allocate_nothing", || {
+        for (scheme, size) in hobnob::transports().flat_map(|scheme| [(scheme, 64), (scheme, 1 << 10)]) {
+            let (mut near, mut far) = pair(scheme);
+            let (sent, mut info) = (vec![7; size], Vec::new());
+            let many = [&sent[..]; BATCH];
+            let mut batch = || {
+                many.iter().for_each(|one| near.feed_info(one).unwrap());
+                near.flush_info().unwrap();
+                many.iter().for_each(|one| assert!(far.recv_info(&mut info).unwrap() && info == *one));
+                assert_eq!(near.send_many(&many).unwrap(), BATCH);
+                many.iter().for_each(|one| assert_eq!(far.recv_borrowed().unwrap(), Some(*one)));
+            };
+            (0..WARM_UP).for_each(|_| batch());
+            assert_eq!(allocations(|| (0..TRIPS).for_each(|_| batch())), 0, "{scheme}, {size} B");
+        }
+    });
+}
+
+/// A wait that ends because a message comes, which is the usual one: asleep in poll(2), as a deadline demands.
+#[test]
+fn a_wait_that_a_message_ends_allocates_nothing() {
+    watched("a_wait_that_a_message_ends_allocates_nothing", || {
+        for scheme in hobnob::transports() {
+            for strategy in [WaitStrategy::Sleep, WaitStrategy::Adaptive, WaitStrategy::Spin] {
+                let (mut client, mut server) = pair(scheme);
+                client.set_wait(strategy);
+                client.set_recv_deadline(Deadline::Within(Duration::from_secs(100)));
+                let far = thread::spawn(move || {
+                    let mut info = Vec::new();
+                    while server.recv_info(&mut info).unwrap() {
+                        // Long enough for the client to fall asleep first, nearly always.
+                        thread::sleep(Duration::from_micros(200));
+                        server.send_info(&info).unwrap();
+                    }
+                });
+                let mut info = Vec::new();
+                let mut trip = || {
+                    client.send_info(&[7; 64]).unwrap();
+                    assert!(client.recv_info(&mut info).unwrap());
+                };
+                (0..WARM_UP).for_each(|_| trip());
+                assert_eq!(allocations(|| (0..100).for_each(|_| trip())), 0, "{scheme}, {strategy:?}");
+                client.disconnect_from().unwrap();
+                far.join().unwrap();
+            }
+        }
+    });
+}
+
+/// With a `StopHandle` there is one more descriptor to wait for.
+#[test]
+fn a_wait_that_can_be_stopped_allocates_nothing() {
+    watched("a_wait_that_can_be_stopped_allocates_nothing", || {
+        for (scheme, size) in cases() {
+            let (mut client, mut server) = pair(scheme);
+            let handle = StopHandle::new().unwrap();
+            client.stop_with(&handle);
+            server.stop_with(&handle);
+            let far = thread::spawn(move || trips(server, size, false));
+            assert_eq!(trips(client, size, true), 0, "{scheme}, {size} B, the client");
+            assert_eq!(far.join().unwrap(), 0, "{scheme}, {size} B, the server");
         }
     });
 }

@@ -1,4 +1,5 @@
 //! What the facade adds: the transport is chosen at run time, by the address and by the server's record.
+#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;

@@ -1,5 +1,6 @@
-//! In steady state a message costs one system call to send and one to receive, and nothing else: as strace sees
-//! it. Both sides wait for ever without a `StopHandle`; that is what lets a transport sleep in its own call.
+//! In steady state a message costs one system call to send and one to receive, and nothing else; a batch of small
+//! ones costs hardly more than one: as strace sees it. Both sides wait asleep, for ever and without a `StopHandle`; that is what lets a transport sleep in its own
+//! call.
 #![cfg(all(target_os = "linux", any(feature = "unix", feature = "fifo")))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -13,75 +14,132 @@ use std::{
 };
 
 use conformance::watched;
-use hobnob::{
-    AnyConnection, AnyServer, ConnectOptions, IpcConnection, IpcReceiver, IpcSender, IpcServer,
-    ServerOptions, WaitStrategy,
-};
+use hobnob::{IpcConnection, IpcReceiver, IpcSender, IpcServer, WaitStrategy};
 
 const ROLE: &str = "HOBNOB_TEST_ROLE";
 const ADDRESS: &str = "HOBNOB_TEST_ADDRESS";
 const WARM_UP: usize = 10;
 const TRIPS: usize = 1000;
+/// Says that messages go in batches of so many, each answered by one message.
+const BATCH: &str = "HOBNOB_TEST_BATCH";
+const TOGETHER: usize = 100;
 
 #[test]
 #[cfg(feature = "unix")]
 fn a_message_over_unix_is_one_sendto_and_one_recvfrom() {
-    check("a_message_over_unix_is_one_sendto_and_one_recvfrom", "unix:calc", &["sendto"], "recvfrom");
+    each("a_message_over_unix_is_one_sendto_and_one_recvfrom", "unix:calc", &["sendto"], "recvfrom");
 }
 
 #[test]
 #[cfg(feature = "fifo")]
 fn a_message_over_fifo_is_one_write_and_one_read() {
-    check("a_message_over_fifo_is_one_write_and_one_read", "fifo:calc", &["pwritev2", "writev"], "read");
+    each("a_message_over_fifo_is_one_write_and_one_read", "fifo:calc", &["pwritev2", "writev"], "read");
 }
 
-fn check(name: &'static str, address: &str, sends: &[&str], receive: &str) {
+#[test]
+#[cfg(feature = "unix")]
+fn a_hundred_small_messages_over_unix_are_one_sendmsg_and_at_most_two_recvfrom() {
+    let name = "a_hundred_small_messages_over_unix_are_one_sendmsg_and_at_most_two_recvfrom";
+    batches(name, "unix:calc", &["sendto"], "recvfrom");
+}
+
+#[test]
+#[cfg(feature = "fifo")]
+fn a_hundred_small_messages_over_fifo_are_one_write_and_at_most_two_reads() {
+    let name = "a_hundred_small_messages_over_fifo_are_one_write_and_at_most_two_reads";
+    batches(name, "fifo:calc", &["pwritev2", "writev"], "read");
+}
+
+/// Every message goes alone and is answered.
+fn each(name: &'static str, address: &str, sends: &[&str], receive: &str) {
+    check(name, address, "1", |side, mut calls| {
+        let sent = take(&mut calls, sends);
+        let received = take(&mut calls, &[receive]);
+        assert_eq!((sent, received), (TRIPS, TRIPS), "{side}: sends and receives in {TRIPS} round trips");
+        calls
+    });
+}
+
+/// A hundred messages go together and are answered by one.
+fn batches(name: &'static str, address: &str, sends: &[&str], receive: &str) {
+    check(name, address, &TOGETHER.to_string(), |side, mut calls| {
+        assert_eq!(take(&mut calls, sends), TRIPS, "{side}: sends in {TRIPS} round trips");
+        let received = take(&mut calls, &[receive]);
+        let most = if side == "server" { 2 * TRIPS } else { TRIPS };
+        assert!((TRIPS..=most).contains(&received), "{side}: {received} receives in {TRIPS} round trips");
+        calls
+    });
+}
+
+/// The calls of these names; there is only one of them.
+fn take(calls: &mut BTreeMap<String, usize>, names: &[&str]) -> usize {
+    let found = names.iter().find_map(|name| Some((*name, calls.remove(*name)?)));
+    let Some((name, count)) = found else { panic!("none of {names:?} in {calls:?}") };
+    if name == "writev" {
+        // A kernel before 6.18 has no RWF_NOSIGNAL: SIGPIPE is held back around each write.
+        calls.retain(|call, _| !call.starts_with("rt_sig"));
+    }
+    count
+}
+
+/// `expect` looks at the calls of one side and gives back those that it knows nothing of.
+fn check(
+    name: &'static str,
+    address: &str,
+    batch: &str,
+    expect: impl Fn(&str, BTreeMap<String, usize>) -> BTreeMap<String, usize>,
+) {
     watched(name, || match env::var(ROLE).as_deref() {
         Ok("server") => serve(),
         Ok(_) => converse(),
         Err(_) if !can_trace() => skipped(name),
         Err(_) => {
-            for (side, calls) in trace_both(name, address) {
+            for (side, calls) in trace_both(name, address, batch) {
                 println!("{address}, {side}: {calls:?}");
-                let send = sends.iter().find(|send| calls.contains_key(**send)).expect("no send was seen");
-                let mut expected = BTreeMap::from([((*send).to_owned(), TRIPS), (receive.to_owned(), TRIPS)]);
-                if *send == "writev" {
-                    // A kernel before 6.18 has no RWF_NOSIGNAL: SIGPIPE is held back around each write.
-                    expected.extend(calls.clone().into_iter().filter(|(call, _)| call.starts_with("rt_sig")));
-                }
-                assert_eq!(calls, expected, "{address}, {side}: system calls in {TRIPS} round trips");
+                assert_eq!(expect(side, calls), BTreeMap::new(), "{address}, {side}: other calls");
             }
         }
     });
 }
 
 fn serve() {
-    let address = env::var(ADDRESS).unwrap().parse().unwrap();
-    let options = ServerOptions::new().wait(WaitStrategy::Sleep);
-    let mut server = AnyServer::new_server_with(&address, &options).unwrap();
+    let mut server = hobnob::new_server(&env::var(ADDRESS).unwrap()).unwrap();
     println!("listening on {}", server.address());
     let mut client = server.accept_client().unwrap();
+    client.set_wait(WaitStrategy::Sleep);
     let mut info = Vec::new();
     for trip in 0.. {
         mark(trip);
-        if !client.recv_info(&mut info).unwrap() {
-            break;
+        for _ in 0..batch() {
+            if !client.recv_info(&mut info).unwrap() {
+                return;
+            }
         }
         client.send_info(&info).unwrap();
     }
 }
 
 fn converse() {
-    let address = env::var(ADDRESS).unwrap().parse().unwrap();
-    let options = ConnectOptions::new().wait(WaitStrategy::Sleep);
-    let mut server = AnyConnection::connect_with(&address, &options).unwrap();
+    let mut server = hobnob::connect_to(&env::var(ADDRESS).unwrap()).unwrap();
     assert!(server.peer().uid.is_some());
+    server.set_wait(WaitStrategy::Sleep);
+    let batch = batch();
     for trip in 0..=WARM_UP + TRIPS {
         mark(trip);
-        server.send_info(&[trip as u8; 64]).unwrap();
-        assert_eq!(server.recv_borrowed().unwrap(), Some(&[trip as u8; 64][..]));
+        let info = [trip as u8; 64];
+        if batch == 1 {
+            server.send_info(&info).unwrap();
+        } else {
+            (0..batch).for_each(|_| server.feed_info(&info).unwrap());
+            server.flush_info().unwrap();
+        }
+        assert_eq!(server.recv_borrowed().unwrap(), Some(&info[..]));
     }
     server.disconnect_from().unwrap();
+}
+
+fn batch() -> usize {
+    env::var(BATCH).unwrap().parse().unwrap()
 }
 
 /// The window that is counted lies between two calls of getppid(2), which nothing else makes.
@@ -102,12 +160,12 @@ fn skipped(name: &str) {
 }
 
 /// Both sides in processes of their own, each under strace: the calls that each made in its window.
-fn trace_both(name: &str, address: &str) -> [(&'static str, BTreeMap<String, usize>); 2] {
+fn trace_both(name: &str, address: &str, batch: &str) -> [(&'static str, BTreeMap<String, usize>); 2] {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = Traced::start(name, address, "server", dir.path());
+    let mut server = Traced::start(name, address, batch, "server", dir.path());
     let said = BufReader::new(server.child.stdout.as_mut().unwrap()).lines().map_while(Result::ok);
     assert!({ said }.any(|line| line.contains("listening on")), "the server did not start");
-    let mut client = Traced::start(name, address, "client", dir.path());
+    let mut client = Traced::start(name, address, batch, "client", dir.path());
     [("client", client.calls()), ("server", server.calls())]
 }
 
@@ -117,12 +175,16 @@ struct Traced {
 }
 
 impl Traced {
-    fn start(name: &str, address: &str, role: &str, dir: &Path) -> Self {
+    fn start(name: &str, address: &str, batch: &str, role: &str, dir: &Path) -> Self {
         let log = dir.join(role);
         let mut command = Command::new("strace");
         command.args(["-f", "-qq", "-o"]).arg(&log).arg(env::current_exe().unwrap());
         command.args([name, "--exact", "--nocapture", "--test-threads=1"]);
-        command.env(ROLE, role).env(ADDRESS, address).env(hobnob::VARIABLE, dir.join("names"));
+        command
+            .env(ROLE, role)
+            .env(ADDRESS, address)
+            .env(BATCH, batch)
+            .env(hobnob::VARIABLE, dir.join("names"));
         Self { child: command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap(), log }
     }
 
