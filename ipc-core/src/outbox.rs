@@ -1,35 +1,29 @@
 //! What was accepted and has not left yet: whole frames, after the end of at most one that has begun to leave.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     frame::{FrameKind, HEADER, header, parse_header},
-    pool::Pool,
+    pool::{LITTLE, Memory, Pool},
 };
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    /// All of it is initialised; `sent..end` has not left.
-    bytes: Vec<u8>,
+    /// `sent..end` has not left.
+    bytes: Memory,
     sent: usize,
     end: usize,
     /// Up to here it is the end of a frame whose beginning is not here any more; and what that is.
     torn: usize,
     torn_kind: FrameKind,
-    /// The memory for little, while `bytes` is lent by the pool.
-    little: Vec<u8>,
-    pool: Arc<Pool>,
 }
 
 /// More than this leaves without waiting for more to come.
 pub(crate) const FULL: usize = 64 * 1024;
-/// A connection has this much memory of its own; more is lent while it is needed.
-const LITTLE: usize = 1024;
 
 impl Outbox {
     pub(crate) fn new(pool: Arc<Pool>) -> Self {
-        let (bytes, little) = (Vec::new(), Vec::new());
-        Self { bytes, sent: 0, end: 0, torn: 0, torn_kind: FrameKind::Data, little, pool }
+        Self { bytes: Memory::new(pool), sent: 0, end: 0, torn: 0, torn_kind: FrameKind::Data }
     }
 
     #[inline]
@@ -79,15 +73,7 @@ impl Outbox {
             return;
         }
         (self.sent, self.end, self.torn) = (0, 0, 0);
-        if self.bytes.len() > LITTLE {
-            self.shrink();
-        }
-    }
-
-    #[cold]
-    fn shrink(&mut self) {
-        let lent = mem::replace(&mut self.bytes, mem::take(&mut self.little));
-        self.pool.give_back(lent);
+        self.bytes.rest();
     }
 
     /// How many messages have not left whole.
@@ -126,17 +112,8 @@ impl Outbox {
     fn grow(&mut self, more: usize) {
         self.forget_sent();
         let size = self.end + more;
-        if size <= LITTLE {
-            self.bytes.resize(LITTLE, 0);
-        } else if size > self.bytes.len() {
-            let mut larger = self.pool.lend(size.max(FULL));
-            larger[..self.end].copy_from_slice(&self.bytes[..self.end]);
-            let smaller = mem::replace(&mut self.bytes, larger);
-            if smaller.len() <= LITTLE {
-                self.little = smaller;
-            } else {
-                self.pool.give_back(smaller);
-            }
+        if size > self.bytes.len() {
+            self.bytes.grow(if size <= LITTLE { LITTLE } else { size.max(FULL) }, self.end);
         }
     }
 

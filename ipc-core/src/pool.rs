@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Buffers that nobody uses just now. A server has one for all of its connections, and the clients of a process
 /// share one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pool(Mutex<Vec<Vec<u8>>>);
 
 /// Smaller ones are quickly had, larger ones are not worth keeping.
@@ -14,6 +14,13 @@ const LARGEST: usize = 2 << 20;
 /// So much memory is kept at most, in so many buffers.
 const KEPT: usize = 8 << 20;
 const COUNT: usize = 64;
+
+impl Default for Pool {
+    fn default() -> Self {
+        // The list itself never grows.
+        Self(Mutex::new(Vec::with_capacity(COUNT)))
+    }
+}
 
 impl Pool {
     /// The pool of this process's clients.
@@ -54,6 +61,66 @@ impl Pool {
     fn free(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
         // A list of buffers is whole at every instant.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's memory for one direction: a little of its own, and more from the pool while it is needed. All
+/// of it is initialised.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    bytes: Vec<u8>,
+    /// Its own, while `bytes` is lent.
+    little: Vec<u8>,
+    pool: Arc<Pool>,
+}
+
+/// What it has of its own.
+pub(crate) const LITTLE: usize = 1024;
+
+impl Memory {
+    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+        Self { bytes: Vec::new(), little: Vec::new(), pool }
+    }
+
+    /// Has at least `size` bytes from now on, of which the first `kept` are as they were.
+    #[cold]
+    pub(crate) fn grow(&mut self, size: usize, kept: usize) {
+        if size <= LITTLE {
+            return self.bytes.resize(LITTLE, 0);
+        }
+        let mut larger = self.pool.lend(size);
+        larger[..kept].copy_from_slice(&self.bytes[..kept]);
+        let smaller = std::mem::replace(&mut self.bytes, larger);
+        if smaller.len() == LITTLE {
+            self.little = smaller;
+        } else {
+            self.pool.give_back(smaller);
+        }
+    }
+
+    /// Gives back what is lent.
+    #[inline]
+    pub(crate) fn rest(&mut self) {
+        if self.bytes.len() > LITTLE {
+            let lent = std::mem::replace(&mut self.bytes, std::mem::take(&mut self.little));
+            self.pool.give_back(lent);
+        }
+    }
+}
+
+impl std::ops::Deref for Memory {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl std::ops::DerefMut for Memory {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 }
 

@@ -77,7 +77,7 @@ impl Decoder {
 
     /// The same, with large buffers from `pool`.
     pub(crate) fn lent_by(pool: Arc<Pool>, limit: u32) -> Self {
-        let (window, body) = (Window::default(), Body::default());
+        let (window, body) = (Window::new(pool.clone()), Body::default());
         Self { window, body, limit, reading: Reading::Window, expected: 0, pool }
     }
 
@@ -123,7 +123,7 @@ impl Decoder {
     #[must_use]
     #[inline]
     pub fn bytes(&self, frame: &Frame) -> &[u8] {
-        let bytes = if frame.in_window { &self.window.bytes } else { &self.body.bytes };
+        let bytes = if frame.in_window { &*self.window.bytes } else { &self.body.bytes };
         bytes.get(frame.start..frame.end).unwrap_or_default()
     }
 
@@ -155,7 +155,7 @@ impl Decoder {
             return Rooms::three(header, body.guess(*expected, pool), after);
         }
         *reading = Reading::Window;
-        Rooms::one(window.room(pool))
+        Rooms::one(window.room())
     }
 
     /// Says that `count` bytes were written to the rooms, in order.
@@ -173,7 +173,7 @@ impl Decoder {
 
     /// Gives back all memory that holds nothing unread, but for a kilobyte.
     pub(crate) fn rest(&mut self) {
-        self.window.rest(&self.pool);
+        self.window.rest();
         self.body.rest(&self.pool);
     }
 

@@ -1,26 +1,35 @@
 //! The bytes that have come and were not yet taken, in order: small frames, and the beginnings of large ones.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{FrameKind, HEADER, parse_header};
-use crate::pool::Pool;
+use crate::pool::{LITTLE, Memory, Pool};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Window {
-    /// All of it is initialised; `start..end` is what came and was not yet taken.
-    pub(super) bytes: Vec<u8>,
+    /// `start..end` is what came and was not yet taken.
+    pub(super) bytes: Memory,
     start: usize,
     end: usize,
-    /// The last read filled its room: more is waiting, so a larger room saves system calls.
-    overflowing: bool,
+    /// How much room the next read is given: a read that fills its room leaves more waiting, and a larger room
+    /// saves system calls.
+    want: usize,
+    /// So many reads in a row would not have needed a large room.
+    quiet: u8,
 }
 
-/// First size: the handshake and small messages fit. An idle connection has no more.
-pub(super) const SMALL: usize = 1024;
+/// First size: the handshake and small messages fit.
+pub(super) const SMALL: usize = LITTLE;
 /// Second size.
 pub(super) const LARGE: usize = 64 * 1024;
+/// After so many reads of little, the room is small again.
+const QUIET: u8 = 64;
 
 impl Window {
+    pub(super) fn new(pool: Arc<Pool>) -> Self {
+        Self { bytes: Memory::new(pool), start: 0, end: 0, want: SMALL, quiet: 0 }
+    }
+
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.start == self.end
@@ -60,20 +69,34 @@ impl Window {
 
     /// Room behind what is there, never empty. Call it only when no whole frame is there.
     #[inline]
-    pub(super) fn room(&mut self, pool: &Pool) -> &mut [u8] {
+    pub(super) fn room(&mut self) -> &mut [u8] {
         self.move_to_front();
         let size = self.bytes.len();
-        if self.end == size || (self.overflowing && size < LARGE) {
-            self.grow(if size < SMALL { SMALL } else { LARGE.max(2 * size) }, pool);
+        if self.end == size || size < self.want || (size > SMALL && self.want == SMALL) {
+            self.resize();
         }
         &mut self.bytes[self.end..]
+    }
+
+    #[cold]
+    fn resize(&mut self) {
+        let size = self.bytes.len();
+        if self.want == SMALL && self.is_empty() {
+            self.bytes.rest();
+        }
+        if self.end == size {
+            self.want = if size < SMALL { SMALL } else { LARGE.max(2 * size) };
+        }
+        if self.bytes.len() < self.want {
+            self.bytes.grow(self.want, self.end);
+        }
     }
 
     /// A small room for what comes after a large frame; nothing is there.
     pub(super) fn small_room(&mut self) -> &mut [u8] {
         self.move_to_front();
         if self.bytes.len() < SMALL {
-            self.bytes.resize(SMALL, 0);
+            self.bytes.grow(SMALL, 0);
         }
         &mut self.bytes[..SMALL]
     }
@@ -81,20 +104,34 @@ impl Window {
     #[inline]
     pub(super) fn filled(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(self.bytes.len());
-        self.overflowing = self.end == self.bytes.len();
+        if count > SMALL / 2 {
+            self.much();
+        } else if self.want > SMALL {
+            self.quiet += 1;
+            if self.quiet == QUIET {
+                self.want = SMALL;
+            }
+        }
+    }
+
+    #[cold]
+    fn much(&mut self) {
+        self.quiet = 0;
+        if self.end == self.bytes.len() {
+            self.want = LARGE;
+        }
     }
 
     /// Says that the first `count` bytes are there, and the first `taken` of them are not of interest.
     pub(super) fn set(&mut self, taken: usize, count: usize) {
         (self.start, self.end) = (taken, count);
-        self.overflowing = false;
     }
 
     /// Puts `middle` at `at`, before the `after` bytes that are there: what was read apart belongs together.
     pub(super) fn insert(&mut self, at: usize, middle: &[u8], after: usize) {
         let end = at + middle.len() + after;
         if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
+            self.bytes.grow(end, at + after);
         }
         self.bytes.copy_within(at..at + after, at + middle.len());
         self.bytes[at..at + middle.len()].copy_from_slice(middle);
@@ -102,10 +139,10 @@ impl Window {
     }
 
     /// Gives large memory back, if nothing is there.
-    pub(super) fn rest(&mut self, pool: &Pool) {
-        if self.is_empty() && self.bytes.len() > SMALL {
-            pool.give_back(std::mem::take(&mut self.bytes));
-            *self = Self::default();
+    pub(super) fn rest(&mut self) {
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+            self.bytes.rest();
         }
     }
 
@@ -118,15 +155,5 @@ impl Window {
             self.end -= self.start;
             self.start = 0;
         }
-    }
-
-    fn grow(&mut self, size: usize, pool: &Pool) {
-        if size <= SMALL {
-            self.bytes.resize(size, 0);
-            return;
-        }
-        let mut larger = pool.lend(size);
-        larger[..self.end].copy_from_slice(&self.bytes[..self.end]);
-        pool.give_back(std::mem::replace(&mut self.bytes, larger));
     }
 }
