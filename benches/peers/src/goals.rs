@@ -10,11 +10,11 @@ pub struct Goal {
     pub pin: &'static str,
     pub reach: String,
     pub measured: String,
-    /// `None`: this run did not measure it.
+    /// `None`: this run did not measure it, or not all of it.
     pub pass: Option<bool>,
 }
 
-/// The ratios of two rows, one for each round in which the host had not moved the CPUs between them.
+/// The ratios of two rows, one for each round in which both cells met the same conditions.
 pub struct Ratios(Vec<f64>);
 
 impl Ratios {
@@ -25,7 +25,8 @@ impl Ratios {
     fn said(&self) -> String {
         let least = self.0.iter().copied().fold(f64::NAN, f64::min);
         let most = self.0.iter().copied().fold(f64::NAN, f64::max);
-        format!("{:.2} ({least:.2}-{most:.2}, {} rounds)", self.median(), self.0.len())
+        let rounds = if self.0.len() == 1 { "round" } else { "rounds" };
+        format!("{:.2} ({least:.2} - {most:.2}, {} {rounds})", self.median(), self.0.len())
     }
 }
 
@@ -36,6 +37,11 @@ pub fn figure(c: &Cell) -> f64 {
 
 pub fn is_latency(workload: &str) -> bool {
     workload == "pingpong"
+}
+
+/// Whether the host had not moved the CPUs between these two, and other programs did not disturb one of them more.
+fn comparable(a: &Cell, b: &Cell) -> bool {
+    near(a) == near(b) && (a.others - b.others).abs() < 0.25
 }
 
 /// `row` over `floor`, round by round; above 1 is more time, or a higher rate.
@@ -61,7 +67,7 @@ pub fn ratios(
     let all: Vec<f64> = (0..rounds)
         .filter_map(|round| {
             let (own, floor) = (of(row, round)?, of(floor, round)?);
-            (near(own) == near(floor)).then(|| figure(own) / figure(floor))
+            comparable(own, floor).then(|| figure(own) / figure(floor))
         })
         .collect();
     (!all.is_empty()).then_some(Ratios(all))

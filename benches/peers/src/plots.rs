@@ -161,11 +161,14 @@ const LINES: [(&str, RGBColor); 11] = [
     ("iceoryx2-poll", RGBColor(0x6a, 0x3d, 0x9a)),
 ];
 
+/// A row, its colour, and its points.
+type Line = (&'static str, RGBColor, Vec<(f64, f64)>);
+
 /// Round trips by size, both axes logarithmic.
 pub fn by_size(path: &Path, title: &str, cells: &[Cell], pin: &str) -> Result<()> {
     let of_pin = cells.iter().filter(|c| c.pin == pin && c.workload == "pingpong" && c.err.is_none());
     let sizes: BTreeSet<usize> = of_pin.map(|c| c.size).collect();
-    let mut lines: Vec<(&str, RGBColor, Vec<(f64, f64)>)> = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     for (row, colour) in LINES {
         let at = |&size: &usize| {
             let found = points(cells, "pingpong", size, pin).into_iter().find(|p| p.row == row)?;
@@ -188,6 +191,7 @@ pub fn by_size(path: &Path, title: &str, cells: &[Cell], pin: &str) -> Result<()
         .margin_right(210)
         .margin_bottom(8)
         .x_label_area_size(46)
+        .margin_left(10)
         .y_label_area_size(64)
         .build_cartesian_2d(
             x.log_scale().with_key_points(sizes.iter().map(|s| *s as f64).collect()),

@@ -52,6 +52,9 @@ const IDLE: usize = 1000;
 
 // ---------------------------------------------------------------- writing
 
+/// Fewer rounds make no result.
+const ENOUGH: usize = 3;
+
 pub fn write(store: &Store, rows: &[&'static dyn Peer], out: &Path) -> Result<()> {
     let about = store.records.iter().find_map(|record| match record {
         Record::About(about) => Some(about.clone()),
@@ -134,17 +137,21 @@ fn page(
     writeln!(o, "| sockets and FIFOs on | {} |", about.file_system)?;
     writeln!(o, "| command | `{}` |", about.command)?;
     writeln!(o, "| rounds | {}, {} s for each cell |\n", about.rounds, about.secs)?;
+    if about.rounds < ENOUGH {
+        o += "**A trial: too few rounds to conclude anything from.**\n\n";
+    }
     o += "Two processes, pinned to a core each (split) or to one core (same). Rows are measured in turn, round by \
           round. A figure is the median of the rounds, with the least and the most; a ratio is taken inside a round, \
-          and its median is given. Near 65 ns and far 360 ns are the two times that a cache line took to the other \
-          core and back where this was developed: a virtual machine whose host moves its CPUs; ratios are taken only \
-          between cells that found the same.\n\n";
+          and its median is given. A host may move a virtual machine's CPUs between cells: each cell notes how long \
+          a cache line takes to the other core and back, and how much other programs ran. Ratios are taken only \
+          between cells that both found the line within 180 ns, or neither did, and whose other load differs by \
+          less than a quarter of a core.\n\n";
     if !cells.is_empty() {
         o += "## Figures to reach\n\n";
         o += "Medians of the ratios of one run. A speed above 1 is faster.\n\n";
         o += "| what | pinned | to reach | measured | |\n|---|---|---|---|---|\n";
         for goal in goals::judge(cells, idle) {
-            let verdict = goal.pass.map_or("", |pass| if pass { "reached" } else { "**missed**" });
+            let verdict = goal.pass.map_or("open", |pass| if pass { "reached" } else { "**missed**" });
             let line = [&goal.what, goal.pin, &goal.reach, &goal.measured, verdict].join(" | ");
             writeln!(o, "| {line} |")?;
         }
@@ -218,9 +225,12 @@ fn cell_table(
     };
     let line = median(of.iter().map(|c| c.line_ns).collect());
     let others = median(of.iter().map(|c| c.others).collect());
+    writeln!(o, "### {title}\n")?;
     writeln!(
         o,
-        "### {title}\n\n{rounds} rounds, a cache line to the other core and back {line:.0} ns, other load {others:.2} cores. x floor: against raw-fifo for rows with FIFOs, else raw-unix-stream; above 1 is faster.\n"
+        "Rounds: {rounds}. In the median cell a cache line took {line:.0} ns to the other core and back, and other \
+         programs {others:.2} cores. x floor: against raw-fifo for rows with FIFOs, else raw-unix-stream; above 1 is \
+         faster.\n"
     )?;
     let heads: Vec<_> = sizes.iter().map(|size| format!("{} | x floor", size_name(*size))).collect();
     writeln!(o, "| row | {} |\n|---|{}", heads.join(" | "), "---:|---:|".repeat(sizes.len()))?;
@@ -262,7 +272,17 @@ fn spread(mine: &[&Cell], size: usize) -> String {
     }
     let least = v.iter().copied().fold(f64::NAN, f64::min);
     let most = v.iter().copied().fold(f64::NAN, f64::max);
-    format!("{} ({} - {})", num(median(v)), num(least), num(most))
+    let shown = |x| if is_latency(&of_size[0].workload) { short(x) } else { num(x) };
+    format!("{} ({} - {})", shown(median(v)), shown(least), shown(most))
+}
+
+/// About three digits, without a letter for thousands.
+fn short(x: f64) -> String {
+    match x {
+        x if x >= 100.0 => format!("{x:.0}"),
+        x if x >= 10.0 => format!("{x:.1}"),
+        x => format!("{x:.2}"),
+    }
 }
 
 fn faster(cells: &[Cell], workload: &str, size: usize, pin: &str, row: &str) -> String {

@@ -221,9 +221,11 @@ fn req_serve(a: &Args) -> Result<()> {
     }
 }
 
+type Pending = iceoryx2::pending_response::PendingResponse<S, [u8], (), [u8], ()>;
+
 struct ReqConn {
     c: iceoryx2::port::client::Client<S, [u8], (), [u8], ()>,
-    p: Option<iceoryx2::pending_response::PendingResponse<S, [u8], (), [u8], ()>>,
+    p: Option<Pending>,
 }
 
 impl ReqConn {

@@ -168,7 +168,7 @@ impl Ring {
         if self.pol.adapt {
             let w = self.waits.get().wrapping_add(1);
             self.waits.set(w);
-            spin = self.score.get() > 0 || w % 64 == 0;
+            spin = self.score.get() > 0 || w.is_multiple_of(64);
         }
         loop {
             if spin {

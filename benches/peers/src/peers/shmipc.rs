@@ -109,9 +109,7 @@ impl Peer for ShmIpc {
     fn client(&self, a: &Args) -> Result<Samples> {
         block_on(async {
             let open = async || -> Result<SessionManager<DefaultUnixConnect>> {
-                Ok(SessionManager::new(config(a), DefaultUnixConnect, addr(a)?)
-                    .await
-                    .map_err(|e| anyhow!("{e}"))?)
+                SessionManager::new(config(a), DefaultUnixConnect, addr(a)?).await.map_err(|e| anyhow!("{e}"))
             };
             if a.workload == Workload::Churn {
                 return adrive_churn(a, async |m: &[u8], _| {
