@@ -73,6 +73,7 @@ fn the_counter_counts() {
 #[test]
 fn a_message_sent_and_received_allocates_nothing() {
     watched("a_message_sent_and_received_allocates_nothing", || {
+        let _turn = turn();
         for (scheme, size) in cases() {
             let (client, server) = pair(scheme);
             // Both ends of the same thread's work: one begins, the other answers.
@@ -86,6 +87,7 @@ fn a_message_sent_and_received_allocates_nothing() {
 #[test]
 fn a_message_awaited_with_a_deadline_allocates_nothing() {
     watched("a_message_awaited_with_a_deadline_allocates_nothing", || {
+        let _turn = turn();
         for (scheme, size) in cases() {
             let (mut client, mut server) = pair(scheme);
             for end in [&mut client, &mut server] {
@@ -102,6 +104,7 @@ fn a_message_awaited_with_a_deadline_allocates_nothing() {
 #[test]
 fn silence_allocates_nothing() {
     watched("silence_allocates_nothing", || {
+        let _turn = turn();
         for scheme in hobnob::transports() {
             let (mut client, _server) = pair(scheme);
             let mut info = Vec::new();
@@ -119,6 +122,7 @@ fn silence_allocates_nothing() {
 #[test]
 fn messages_sent_together_allocate_nothing() {
     watched("messages_sent_together_allocate_nothing", || {
+        let _turn = turn();
         for (scheme, size) in hobnob::transports().flat_map(|scheme| [(scheme, 64), (scheme, 1 << 10)]) {
             let (mut near, mut far) = pair(scheme);
             let (sent, mut info) = (vec![7; size], Vec::new());
@@ -140,6 +144,7 @@ fn messages_sent_together_allocate_nothing() {
 #[test]
 fn a_wait_that_a_message_ends_allocates_nothing() {
     watched("a_wait_that_a_message_ends_allocates_nothing", || {
+        let _turn = turn();
         for scheme in hobnob::transports() {
             for strategy in [WaitStrategy::Sleep, WaitStrategy::Adaptive, WaitStrategy::Spin] {
                 let (mut client, mut server) = pair(scheme);
@@ -171,6 +176,7 @@ fn a_wait_that_a_message_ends_allocates_nothing() {
 #[test]
 fn a_wait_that_can_be_stopped_allocates_nothing() {
     watched("a_wait_that_can_be_stopped_allocates_nothing", || {
+        let _turn = turn();
         for (scheme, size) in cases() {
             let (mut client, mut server) = pair(scheme);
             let handle = StopHandle::new().unwrap();
@@ -207,6 +213,12 @@ fn allocations(work: impl FnOnce()) -> u64 {
     let before = ALLOCATIONS.get();
     work();
     ALLOCATIONS.get() - before
+}
+
+/// The clients of a process share a pool of buffers: one test would take what another has just made warm.
+fn turn() -> std::sync::MutexGuard<'static, ()> {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn cases() -> impl Iterator<Item = (&'static str, usize)> {
