@@ -10,10 +10,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What went wrong. Tell cases apart with [`Error::kind`]; the text is for people.
 #[derive(Debug)]
 pub struct Error {
-    kind: ErrorKind,
+    what: What,
     doing: Option<&'static str>,
     address: Option<Arc<str>>,
-    source: Option<io::Error>,
+}
+
+/// Small, since every result of the message path has room for one; and "not now" allocates nothing.
+#[derive(Debug)]
+enum What {
+    Plain(&'static ErrorKind),
+    Detailed(Box<(ErrorKind, Option<io::Error>)>),
 }
 
 /// The cases a caller can tell apart. They mean the same on every transport.
@@ -163,13 +169,20 @@ impl Error {
     /// An error of this kind, with nothing else known.
     #[must_use]
     pub fn new(kind: ErrorKind) -> Self {
-        Self { kind, doing: None, address: None, source: None }
+        let what = match kind {
+            ErrorKind::WouldBlock => What::Plain(&ErrorKind::WouldBlock),
+            ErrorKind::TimedOut => What::Plain(&ErrorKind::TimedOut),
+            ErrorKind::Stopped => What::Plain(&ErrorKind::Stopped),
+            ErrorKind::PeerGone => What::Plain(&ErrorKind::PeerGone),
+            kind => What::Detailed(Box::new((kind, None))),
+        };
+        Self { what, doing: None, address: None }
     }
 
     /// An error of this kind that the operating system caused.
     #[must_use]
     pub fn caused(kind: ErrorKind, source: io::Error) -> Self {
-        Self { source: Some(source), ..Self::new(kind) }
+        Self { what: What::Detailed(Box::new((kind, Some(source)))), doing: None, address: None }
     }
 
     /// An address that is not one.
@@ -187,7 +200,10 @@ impl Error {
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
-        &self.kind
+        match &self.what {
+            What::Plain(kind) => kind,
+            What::Detailed(detail) => &detail.0,
+        }
     }
 
     /// The word that failed, such as `send_info`.
@@ -205,11 +221,15 @@ impl Error {
     /// The operating system's own word, where it had one.
     #[must_use]
     pub fn os(&self) -> Option<&io::Error> {
-        self.source.as_ref()
+        match &self.what {
+            What::Plain(_) => None,
+            What::Detailed(detail) => detail.1.as_ref(),
+        }
     }
 
     /// Adds what was being done and to which address, unless an inner call has said so already.
     #[must_use]
+    #[cold]
     pub fn about(mut self, doing: &'static str, address: &Arc<str>) -> Self {
         self.doing.get_or_insert(doing);
         self.address.get_or_insert_with(|| address.clone());
@@ -225,14 +245,14 @@ impl fmt::Display for Error {
         if let Some(address) = &self.address {
             write!(f, "{address}: ")?;
         }
-        write!(f, "{}", self.kind)?;
-        self.source.as_ref().map_or(Ok(()), |source| write!(f, " ({source})"))
+        write!(f, "{}", self.kind())?;
+        self.os().map_or(Ok(()), |source| write!(f, " ({source})"))
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| source as _)
+        self.os().map(|source| source as _)
     }
 }
 
@@ -274,7 +294,7 @@ impl From<Infallible> for Error {
 /// So that hobnob's errors travel through code that speaks [`io::Error`].
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        let kind = match error.kind {
+        let kind = match error.kind() {
             ErrorKind::NameInUse { .. } => io::ErrorKind::AddrInUse,
             ErrorKind::BadAddress { .. } | ErrorKind::TooLarge { .. } => io::ErrorKind::InvalidInput,
             ErrorKind::Denied { .. } | ErrorKind::ServerUntrusted { .. } => io::ErrorKind::PermissionDenied,

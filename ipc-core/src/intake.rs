@@ -80,14 +80,17 @@ impl<T: Transport> Intake<T> {
         }
     }
 
+    /// Whether there is nothing to hand out before something is read.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.decoder.has_buffered() && self.stage == Stage::Open
+    }
+
     /// What has come already: a message, or `Some(None)` for the goodbye.
     #[inline]
     pub(crate) fn next_message(&mut self) -> Result<Option<Option<Frame>>> {
         if self.stage != Stage::Open {
             return self.check_open().map(|()| Some(None));
-        }
-        if !self.decoder.has_buffered() {
-            return Ok(None);
         }
         match self.next_frame()? {
             Some(frame) => self.message(frame).map(Some),

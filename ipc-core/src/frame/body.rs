@@ -29,6 +29,11 @@ impl Default for Body {
 
 impl Body {
     #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.stage == Stage::Idle
+    }
+
+    #[inline]
     pub(super) fn is_under_way(&self) -> bool {
         self.stage == Stage::UnderWay
     }

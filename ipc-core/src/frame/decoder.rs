@@ -143,6 +143,10 @@ impl Decoder {
     #[inline]
     pub fn rooms(&mut self) -> Rooms<'_> {
         let Self { window, body, reading, expected, pool, .. } = self;
+        if *expected == 0 && body.is_idle() {
+            *reading = Reading::Window;
+            return Rooms::one(window.room());
+        }
         body.end_lending();
         if body.is_under_way() {
             let (missing, whole) = body.room(pool);
