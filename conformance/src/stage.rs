@@ -7,8 +7,8 @@ use std::{
 };
 
 use ipc_core::{
-    Address, ConnectOptions, Connection, Error, ErrorKind, IpcReceiver, IpcSender, IpcServer, Place, Result,
-    Server, ServerOptions, Transport,
+    Address, ConnectOptions, Connection, Error, ErrorKind, Faults, IpcReceiver, IpcSender, IpcServer, Place,
+    Result, Server, ServerOptions, Transport,
 };
 use tempfile::TempDir;
 
@@ -16,6 +16,8 @@ use tempfile::TempDir;
 pub struct Stage<T> {
     pub dir: TempDir,
     pub address: Address,
+    /// What goes wrong, if the transport is `Faulty`; never a death.
+    pub faults: Faults,
     transport: PhantomData<fn() -> T>,
 }
 
@@ -32,17 +34,18 @@ impl<T: Transport> Stage<T> {
     pub fn new() -> Self {
         let name = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = tempfile::Builder::new().prefix("hobnob").tempdir().unwrap();
-        Self { dir, address: name.parse().unwrap(), transport: PhantomData }
+        let faults = Faults::seed(crate::seed());
+        Self { dir, address: name.parse().unwrap(), faults, transport: PhantomData }
     }
 
     #[must_use]
     pub fn server_options(&self) -> ServerOptions {
-        ServerOptions::new().directory(self.names())
+        ServerOptions::new().directory(self.names()).seams(self.faults.clone())
     }
 
     #[must_use]
     pub fn client_options(&self) -> ConnectOptions {
-        ConnectOptions::new().directory(self.names())
+        ConnectOptions::new().directory(self.names()).seams(self.faults.clone())
     }
 
     /// The directory of names.
