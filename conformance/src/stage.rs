@@ -136,6 +136,15 @@ pub fn echo<C: IpcSender + IpcReceiver>(connection: &mut C) -> Result<()> {
     Ok(())
 }
 
+/// Sends until there is no room, not even for one byte: a FIFO that has none for many may have some for a few.
+pub fn fill(sender: &mut impl IpcSender) {
+    let mut refusals = 0;
+    while refusals < 100 {
+        let size = if refusals == 0 { 5000 } else { 0 };
+        refusals = if sender.try_send_info(&vec![0; size]).is_ok() { 0 } else { refusals + 1 };
+    }
+}
+
 /// Bytes that betray a shift, a swap or a loss.
 #[must_use]
 pub fn pattern(seed: usize, size: usize) -> Vec<u8> {

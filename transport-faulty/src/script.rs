@@ -60,7 +60,7 @@ impl Script {
         match fault {
             Some(Fault::Interrupted) if !was_held_up => self.hold_up(Fault::Interrupted),
             Some(Fault::NotNow) if !was_held_up => self.hold_up(Fault::NotNow),
-            Some(Fault::Short) => Ok(self.shorten(Fault::Short, asked, 1 + part_of(asked, share))),
+            Some(Fault::Short) => Ok(self.shorten(Fault::Short, asked, part_of(asked, share))),
             Some(Fault::OneByte) => Ok(self.shorten(Fault::OneByte, asked, 1)),
             Some(Fault::Delay) => {
                 self.happened(Fault::Delay, 0);
@@ -99,9 +99,13 @@ impl Script {
     }
 }
 
-/// Less than `asked - 1`.
+/// At least 1, and less than `asked`. Few bytes are as likely as many: a read is asked for all that there is room for,
+/// and cut only if it gets less than was sent.
 fn part_of(asked: usize, share: u64) -> usize {
-    (share % asked.saturating_sub(1).max(1) as u64) as usize
+    let most = asked.saturating_sub(1).max(1) as u64;
+    let doublings = share % u64::from(most.ilog2() + 1);
+    let upto = most.min((2 << doublings) - 1);
+    (1 + (share >> 8) % upto) as usize
 }
 
 /// The finisher of splitmix64: every bit of the result depends on every bit of the word.
