@@ -13,8 +13,7 @@ use std::{
     io::Write,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Mutex,
         mpsc::{RecvTimeoutError, channel},
     },
     thread,
@@ -47,12 +46,12 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 
 fn every_seed<T: Transport>(test: &'static str) {
     let (first, seeds, began) = (number("HOBNOB_SEED", 0), number("HOBNOB_SEEDS", 100), Instant::now());
-    let (house, current) = (House::new(), Arc::new(AtomicU64::new(first)));
+    let (house, current) = (House::new(), Arc::new(Mutex::new((first, Trace::new()))));
     let _watch = watch(test, current.clone());
     let mut deaths = 0;
     for seed in first..first + seeds {
-        current.store(seed, Relaxed);
         let trace = Trace::new();
+        *current.lock().unwrap() = (seed, trace.clone());
         let tried = catch_unwind(AssertUnwindSafe(|| one_seed::<T>(&house, seed, &trace)));
         if let Err(failure) = tried {
             println!("{trace}{}", again(test, seed));
@@ -73,15 +72,15 @@ fn again(test: &str, seed: u64) -> String {
 }
 
 /// Ends the process when a seed hangs. It is over when the sender is dropped.
-fn watch(test: &'static str, current: Arc<AtomicU64>) -> std::sync::mpsc::Sender<()> {
+fn watch(test: &'static str, current: Arc<Mutex<(u64, Trace)>>) -> std::sync::mpsc::Sender<()> {
     let (over, ended) = channel();
     thread::spawn(move || {
         let patience = Duration::from_secs(number("HOBNOB_WATCHDOG", 120));
-        let mut last = current.load(Relaxed);
+        let mut last = None;
         while ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-            let seed = current.load(Relaxed);
-            if std::mem::replace(&mut last, seed) == seed {
-                let _ = writeln!(std::io::stderr(), "watchdog: {}", again(test, seed));
+            let (seed, trace) = current.lock().unwrap().clone();
+            if last.replace(seed) == Some(seed) {
+                let _ = writeln!(std::io::stderr(), "{trace}watchdog: {}", again(test, seed));
                 std::process::abort();
             }
         }

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use conformance::kind_of;
 use ipc_core::{Connection, Deadline, ErrorKind, IpcReceiver, IpcSender, Result, Transport};
 use transport_faulty::Faulty;
 
@@ -171,7 +172,10 @@ impl Side<'_> {
             (_, several) if at_once > 0 => to.send_many_by(several, deadline).map(Some),
             (_, [first, ..]) => to.send_info_by(first, deadline).map(|()| Some(1)),
         };
-        let gone = self.ended.end.is_some() || deadline == Deadline::Forever;
+        // What is undelivered can be tried again, unless the peer is gone: that is told by a flush.
+        let undelivered =
+            matches!(&said, Err(error) if matches!(error.kind(), ErrorKind::Undelivered { .. }));
+        let lost = undelivered && kind_of(&to.flush_info_by(Deadline::Now)) == Some(&ErrorKind::PeerGone);
         match said {
             Ok(Some(accepted)) => {
                 self.ended.accepted += accepted;
@@ -179,7 +183,7 @@ impl Side<'_> {
                 true
             }
             Ok(None) => false,
-            Err(error) if gave_up(error.kind()) && !gone => {
+            Err(error) if gave_up(error.kind()) && !lost => {
                 thread::yield_now();
                 true
             }
