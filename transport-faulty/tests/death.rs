@@ -4,7 +4,7 @@
 mod house;
 
 use std::{
-    io::{PipeReader, Read},
+    io::{ErrorKind as ErrorKindOfIo, IoSlice, IoSliceMut, PipeReader, Read},
     os::fd::AsFd,
     thread,
 };
@@ -12,10 +12,12 @@ use std::{
 use conformance::{kind_of, watched};
 use house::House;
 use ipc_core::{
-    Connection, Deadline, ErrorKind, Faults, IpcReceiver, IpcSender, Limits, Transport,
+    Connection, Deadline, ErrorKind, Faults, Got, Interests, IpcReceiver, IpcSender, Limits, Rx, Transport,
+    Tx, Wait,
     frame::HEADER,
     hello::{Hello, Terms, VERSION, Verdict},
 };
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use transport_faulty::{Fault, Faulty, Trace};
 
 /// What is said after the handshake.
@@ -43,6 +45,7 @@ macro_rules! over_each_transport {
 over_each_transport! {
     a_sender_may_die_after_any_byte
     a_receiver_may_die_after_any_byte
+    a_death_rings_for_the_half_that_sleeps
     a_death_wakes_the_other_half
     the_descriptors_of_the_dead_are_ready
 }
@@ -164,7 +167,30 @@ mod promised {
         }
     }
 
-    /// It sleeps in poll(2), and would have slept in its own system call if nobody could die.
+    /// One that is about to sleep is not let into a system call of its own, where it would hear no bell.
+    pub fn a_death_rings_for_the_half_that_sleeps<T: Transport>() {
+        let faults = Faults::none().die_after_sending(3);
+        let (mut near, _far) = House::new().road::<T>(&faults);
+        let receive = |rx: &mut <Faulty<T> as Transport>::Rx| {
+            let got = rx.try_recv(&mut [IoSliceMut::new(&mut [0; 9])], true);
+            got.map_err(|error| error.kind())
+        };
+        assert_eq!(receive(&mut near.rx), Err(ErrorKindOfIo::WouldBlock));
+        assert!(near.rx.arm().unwrap(), "{}: it may sleep", T::SCHEME);
+        assert_eq!(ready(&near.rx), 0, "{}: nothing has come", T::SCHEME);
+        assert_eq!(near.tx.try_send(&[IoSlice::new(b"three and more")], true).unwrap(), 3);
+        assert!(ready(&near.rx) > 0, "{}: it sleeps on", T::SCHEME);
+        assert_eq!(receive(&mut near.rx), Ok(Got::End));
+    }
+
+    fn ready(on: &impl Wait) -> i32 {
+        let mut interests = Interests::default();
+        on.interests(&mut interests);
+        let mut fds: Vec<_> =
+            interests.iter().map(|(descriptor, _)| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+        poll(&mut fds, PollTimeout::ZERO).unwrap()
+    }
+
     pub fn a_death_wakes_the_other_half<T: Transport>() {
         let [hello, _, ready] = handshake::<T>();
         let house = House::new();

@@ -42,8 +42,14 @@ impl House {
         Connection::connect_with(&self.address, &options.deadline(Deadline::Forever))
     }
 
-    /// Both ends of a road, without the handshake of the core: then nothing depends on who is quicker.
+    /// Both ends of a connection without the handshake of the core: then nothing depends on who is quicker.
     pub fn pair<T: Transport>(&self, faults: &Faults) -> (Connection<Faulty<T>>, Connection<Faulty<T>>) {
+        let ((near, far), limit) = (self.road::<T>(faults), Limits::default().message);
+        (Connection::over(near, "near", limit), Connection::over(far, "far", limit))
+    }
+
+    /// Both ends of a road.
+    pub fn road<T: Transport>(&self, faults: &Faults) -> (Link<Faulty<T>>, Link<Faulty<T>>) {
         let mut config = Config::default();
         config.seams = faults.clone().into();
         let place = self.place::<T>();
@@ -59,9 +65,7 @@ impl House {
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::Interrupted),
             }
         };
-        let far = step_until_up::<T>(&mut incoming);
-        let limit = Limits::default().message;
-        (Connection::over(near, "near", limit), Connection::over(far, "far", limit))
+        (near, step_until_up::<T>(&mut incoming))
     }
 
     fn place<T: Transport>(&self) -> Place {
