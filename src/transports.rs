@@ -6,12 +6,20 @@ use crate::{AnyConnection, AnyServer, any::ErasedServer};
 
 pub(crate) const LIST: &[Row] = &[
     #[cfg(feature = "unix")]
-    row::<transport_unix::Unix>(),
+    row::<Road<transport_unix::Unix>>(),
     #[cfg(feature = "fifo")]
-    row::<transport_fifo::Fifo>(),
+    row::<Road<transport_fifo::Fifo>>(),
     #[cfg(feature = "inproc")]
-    row::<transport_inproc::Inproc>(),
+    row::<Road<transport_inproc::Inproc>>(),
 ];
+
+/// What a row speaks over: the transport, behind the faults that the options ask for if that is compiled in.
+#[cfg(not(feature = "faulty"))]
+#[allow(dead_code, reason = "with no transport compiled in there is no row")]
+type Road<T> = T;
+#[cfg(feature = "faulty")]
+#[allow(dead_code, reason = "with no transport compiled in there is no row")]
+type Road<T> = transport_faulty::Faulty<T>;
 
 /// Every scheme there is, compiled in or not, for the sake of error texts.
 pub(crate) const FEATURES: &str = "unix, fifo, inproc";

@@ -58,7 +58,7 @@ fn a_client_killed_in_mid_conversation_leaves_the_others_served() {
 fn half_a_message_of_a_killed_client_is_truncated() {
     each_address("half_a_message_of_a_killed_client_is_truncated", |house, address| {
         let mut server = house.serve_here(address);
-        let command = &mut house.command("echo_client", &[address, "--count", "1", "--size", "4000000"]);
+        let command = &mut house.command("echo_client", &[address, "--count", "1", "--size", "16000000"]);
         let mut victim = Program::start(command);
         let mut client = server.accept_client().unwrap();
         poll(&mut [PollFd::new(client.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();

@@ -202,3 +202,60 @@ fn assert_is_over(scheme: &str, client: &mut AnyConnection) {
     let last = client.recv_borrowed();
     assert!(matches!(last, Ok(None)) || kind_of(&last) == Some(&ErrorKind::PeerGone), "{scheme}: {last:?}");
 }
+
+/// A listener that was interrupted by a signal and said so was taken for one that has failed.
+#[cfg(feature = "faulty")]
+#[test]
+fn an_interrupted_accept_is_no_failure_of_the_server() {
+    use hobnob::{Fault, Faults};
+    watched("an_interrupted_accept_is_no_failure_of_the_server", || {
+        for scheme in hobnob::transports() {
+            let stage = Stage::new();
+            let faults = Faults::none().rate(Fault::Interrupted, 1024);
+            let mut server = stage.server_with(&stage.over(scheme), |it| it.seams(faults)).unwrap();
+            stage.pair(&mut server, &stage.over(scheme));
+        }
+    });
+}
+
+/// A client on its way in that said "not now", and then "look again first", was left alone until its time was over.
+#[cfg(feature = "faulty")]
+#[test]
+fn a_client_on_its_way_in_is_looked_at_again() {
+    use hobnob::{Fault, Faults};
+    watched("a_client_on_its_way_in_is_looked_at_again", || {
+        for scheme in hobnob::transports() {
+            let stage = Stage::new();
+            let faults = Faults::none().rate(Fault::NotNow, 1024);
+            let change = |it: hobnob::ServerOptions| it.seams(faults).hello_within(Duration::MAX);
+            let mut server = stage.server_with(&stage.over(scheme), change).unwrap();
+            stage.pair(&mut server, &stage.over(scheme));
+        }
+    });
+}
+
+/// As above, but the server was stopping: some clients were not told so, and some that were did not hear it.
+#[cfg(feature = "faulty")]
+#[test]
+fn a_stopping_server_tells_those_who_knocked() {
+    use hobnob::{Fault, Faults};
+    watched("a_stopping_server_tells_those_who_knocked", || {
+        for scheme in hobnob::transports() {
+            for seed in 0..40 {
+                let (stage, faults) = (Stage::new(), Faults::seed(seed).rate(Fault::NotNow, 512));
+                let address = stage.over(scheme);
+                let mut server = stage.server_with(&address, |it| it.seams(faults.clone())).unwrap();
+                let options = stage.client_options().seams(faults);
+                let told = thread::scope(|scope| {
+                    let client =
+                        scope.spawn(|| AnyConnection::connect_with(&address.parse().unwrap(), &options));
+                    wait_for(server.as_fd());
+                    server.destroy_server().unwrap();
+                    client.join().unwrap().map(|_| ())
+                });
+                let stopping = ErrorKind::Refused { reason: Refusal::Stopping };
+                assert_eq!(kind_of(&told), Some(&stopping), "{scheme}, seed {seed}");
+            }
+        }
+    });
+}

@@ -8,7 +8,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use ipc_core::{Address, IpcServer, Server, ServerOptions, Transport};
+use ipc_core::{Address, Faults, IpcServer, Server, ServerOptions, Transport};
 
 use crate::stage::{Stage, echo};
 
@@ -35,6 +35,7 @@ impl Actor {
             }
         };
         command.args([crate::watchdog::current(), "--exact", "--nocapture", "--test-threads=1"]);
+        command.env(crate::seed::SEED, crate::seed().to_string());
         command.env(ROLE, role).env(NAMES, stage.names()).env(ADDRESS, stage.address.to_string());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -81,6 +82,7 @@ pub fn play_role<T: Transport>() -> bool {
     let Ok(role) = env::var(ROLE) else { return false };
     let address: Address = env::var(ADDRESS).unwrap().parse().unwrap();
     let options = ServerOptions::new().directory(env::var(NAMES).unwrap());
+    let options = options.seams(Faults::seed(crate::seed()));
     match role.as_str() {
         "echo" => serve::<T>(&address, &options),
         "mute" => mute::<T>(&address, &options),

@@ -24,8 +24,8 @@ impl ipc_core::Failpoints for FailAt {
     }
 }
 
-fn failing_at(point: usize) -> Seams {
-    Seams::default().with_failpoints(Arc::new(FailAt(AtomicUsize::new(point))))
+fn failing_at<T: Transport>(stage: &Stage<T>, point: usize) -> Seams {
+    Seams::from(stage.faults.clone()).with_failpoints(Arc::new(FailAt(AtomicUsize::new(point))))
 }
 
 /// Everything below the directory of names.
@@ -42,8 +42,10 @@ fn listing(at: &std::path::Path) -> Vec<std::path::PathBuf> {
 pub fn a_start_that_fails_anywhere_leaves_nothing<T: Transport>() {
     let stage = Stage::<T>::new();
     for point in 1.. {
-        let failed =
-            Server::<T>::new_server_with(&stage.address, &stage.server_options().seams(failing_at(point)));
+        let failed = Server::<T>::new_server_with(
+            &stage.address,
+            &stage.server_options().seams(failing_at(&stage, point)),
+        );
         let Err(error) = failed else {
             println!("{}: {} points", T::SCHEME, point - 1);
             assert!(point > 1, "no point was reached");
@@ -64,7 +66,7 @@ pub fn a_connect_that_fails_anywhere_leaves_nothing<T: Transport>() {
     let mut server = stage.server();
     let before = listing(&stage.names());
     for point in 1.. {
-        let options = stage.client_options().seams(failing_at(point));
+        let options = stage.client_options().seams(failing_at(&stage, point));
         let (address, stop) = (&stage.address, server.stop_handle().unwrap());
         let connected = thread::scope(|scope| {
             let client = scope.spawn(move || {

@@ -16,6 +16,7 @@ mod lifecycle;
 mod messages;
 mod names;
 mod raw;
+mod seed;
 mod stage;
 mod threads;
 mod waiting;
@@ -29,10 +30,11 @@ pub use lifecycle::*;
 pub use messages::*;
 pub use names::*;
 pub use raw::Raw;
+pub use seed::seed;
 pub use stage::{Stage, kind_of};
 pub use threads::*;
 pub use waiting::*;
-pub use watchdog::watched;
+pub use watchdog::{in_crate, watched};
 
 /// A `#[test]` for every promise, over this transport.
 #[macro_export]
@@ -109,7 +111,7 @@ macro_rules! promises {
             #[test]
             #[allow(non_snake_case, reason = "units are written as they are")]
             fn $promise() {
-                $crate::watched(stringify!($promise), || {
+                $crate::watched($crate::in_crate(concat!(module_path!(), "::", stringify!($promise))), || {
                     if !$crate::play_role::<$transport>() {
                         $crate::$promise::<$transport>();
                     }

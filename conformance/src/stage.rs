@@ -7,8 +7,8 @@ use std::{
 };
 
 use ipc_core::{
-    Address, ConnectOptions, Connection, Error, ErrorKind, IpcReceiver, IpcSender, IpcServer, Place, Result,
-    Server, ServerOptions, Transport,
+    Address, ConnectOptions, Connection, Error, ErrorKind, Faults, IpcReceiver, IpcSender, IpcServer, Place,
+    Result, Server, ServerOptions, Transport,
 };
 use tempfile::TempDir;
 
@@ -16,6 +16,8 @@ use tempfile::TempDir;
 pub struct Stage<T> {
     pub dir: TempDir,
     pub address: Address,
+    /// What goes wrong, if the transport is `Faulty`; never a death.
+    pub faults: Faults,
     transport: PhantomData<fn() -> T>,
 }
 
@@ -32,17 +34,18 @@ impl<T: Transport> Stage<T> {
     pub fn new() -> Self {
         let name = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = tempfile::Builder::new().prefix("hobnob").tempdir().unwrap();
-        Self { dir, address: name.parse().unwrap(), transport: PhantomData }
+        let faults = Faults::seed(crate::seed());
+        Self { dir, address: name.parse().unwrap(), faults, transport: PhantomData }
     }
 
     #[must_use]
     pub fn server_options(&self) -> ServerOptions {
-        ServerOptions::new().directory(self.names())
+        ServerOptions::new().directory(self.names()).seams(self.faults.clone())
     }
 
     #[must_use]
     pub fn client_options(&self) -> ConnectOptions {
-        ConnectOptions::new().directory(self.names())
+        ConnectOptions::new().directory(self.names()).seams(self.faults.clone())
     }
 
     /// The directory of names.
@@ -131,6 +134,15 @@ pub fn echo<C: IpcSender + IpcReceiver>(connection: &mut C) -> Result<()> {
         connection.send_info(&info)?;
     }
     Ok(())
+}
+
+/// Sends until there is no room, not even for one byte: a FIFO that has none for many may have some for a few.
+pub fn fill(sender: &mut impl IpcSender) {
+    let mut refusals = 0;
+    while refusals < 100 {
+        let size = if refusals == 0 { 5000 } else { 0 };
+        refusals = if sender.try_send_info(&vec![0; size]).is_ok() { 0 } else { refusals + 1 };
+    }
 }
 
 /// Bytes that betray a shift, a swap or a loss.

@@ -19,7 +19,7 @@ use nix::{
 
 use crate::{
     Raw, Stage, kind_of,
-    stage::{echo, pattern},
+    stage::{echo, fill, pattern},
 };
 
 pub fn silence_would_block<T: Transport>() {
@@ -49,7 +49,7 @@ pub fn deadline_is_kept_and_not_early<T: Transport>() {
     timed("receive", &mut || kind_of(&client.recv_borrowed_by(Deadline::Within(span))).cloned());
     client.set_recv_deadline(span.into());
     timed("receive with the deadline set", &mut || kind_of(&client.recv_info(&mut Vec::new())).cloned());
-    while client.try_send_info(&[0; 5000]).is_ok() {}
+    fill(&mut client);
     timed("send", &mut || {
         kind_of(&client.send_info_by(b"x", Instant::now().checked_add(span).unwrap().into())).cloned()
     });
@@ -101,7 +101,7 @@ pub fn a_stop_handle_ends_every_wait<T: Transport>() {
     let mut server = stage.server();
     let (mut receiving, _other) = stage.pair(&mut server);
     let (mut sending, _full) = stage.pair(&mut server);
-    while sending.try_send_info(&[0; 5000]).is_ok() {}
+    fill(&mut sending);
     let stop = StopHandle::new().unwrap();
     server.stop_with(&stop);
     IpcConnection::stop_with(&mut receiving, &stop);

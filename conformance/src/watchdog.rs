@@ -11,6 +11,12 @@ pub(crate) fn current() -> &'static str {
     CURRENT.get()
 }
 
+/// The name of a test as its harness knows it: without the crate.
+#[must_use]
+pub fn in_crate(path: &'static str) -> &'static str {
+    path.split_once("::").map_or(path, |(_, name)| name)
+}
+
 /// Runs a test; a test that takes longer than `HOBNOB_WATCHDOG` seconds (default 120) ends the process.
 pub fn watched(name: &'static str, test: impl FnOnce()) {
     let seconds = env::var("HOBNOB_WATCHDOG").ok().and_then(|text| text.parse().ok()).unwrap_or(120);
@@ -18,11 +24,13 @@ pub fn watched(name: &'static str, test: impl FnOnce()) {
     thread::spawn(move || {
         if over.recv_timeout(Duration::from_secs(seconds)) == Err(mpsc::RecvTimeoutError::Timeout) {
             // Not `eprintln`: the test harness keeps what that says until the test ends.
-            let _ = writeln!(std::io::stderr(), "watchdog: {name} is not done after {seconds} s");
+            let seed = crate::seed::seed_line();
+            let _ = writeln!(std::io::stderr(), "watchdog: {name} is not done after {seconds} s; {seed}");
             std::process::abort();
         }
     });
     CURRENT.set(name);
+    let _seed = crate::seed::TellSeed;
     test();
     drop(done);
 }

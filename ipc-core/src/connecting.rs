@@ -159,9 +159,10 @@ impl<T: Transport> Connecting<'_, T> {
         let frame = match connection.receiver.intake.try_frame(false)? {
             Try::NotNow => match outgoing.step(now) {
                 Ok(_) => Try::NotNow,
-                // It may have answered just before it went.
+                // It may have answered just before it went. Only if nobody would ring for more, there is none.
                 Err(gone) => match connection.receiver.intake.try_frame(false)? {
-                    Try::NotNow => return Err(gone),
+                    Try::NotNow if connection.receiver.intake.arm()? => return Err(gone),
+                    Try::NotNow => Try::Again,
                     tried => tried,
                 },
             },

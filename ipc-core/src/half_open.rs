@@ -214,7 +214,11 @@ impl<T: Transport> Stage<T> {
                         Step::Wait(stage) => stage,
                         over => return over,
                     },
-                    Ok(None) => return Step::Wait(Self::Arriving(incoming)),
+                    Ok(None) => match incoming.arm() {
+                        Ok(true) => return Step::Wait(Self::Arriving(incoming)),
+                        Ok(false) => Self::Arriving(incoming),
+                        Err(_) => return Step::Refused(Refusal::Gone),
+                    },
                     Err(_) => return Step::Refused(Refusal::Gone),
                 },
                 Self::Hello(mut connection, nonce) => match next_word(&mut connection) {

@@ -16,6 +16,7 @@ mod deadline;
 mod door;
 mod drive;
 mod error;
+mod faults;
 mod folder;
 pub mod frame;
 mod half_open;
@@ -43,6 +44,7 @@ mod stats;
 mod stop;
 mod strategy;
 mod sweep;
+mod trace;
 mod transport;
 mod vocabulary;
 mod words;
@@ -51,6 +53,7 @@ pub use address::{Address, Target};
 pub use connection::Connection;
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Holder, Result};
+pub use faults::{Fault, Faults};
 pub use folder::{Access, Entry, Folder, Kind, TEMPORARY, base_name, look_at};
 pub use lease::CLIENTS;
 pub use limits::Limits;
@@ -69,6 +72,7 @@ pub use stats::{Refusal, ServerStats, Traffic};
 pub use stop::StopHandle;
 pub use strategy::WaitStrategy;
 pub use sweep::Sweeper;
+pub use trace::{Happening, Part, Side, Spot, Trace};
 pub use transport::{
     Arrival, Capabilities, Got, Handshake, Interest, Interests, Link, Listener, Nonce, Place, Rx, Transport,
     Tx, Up, Wait,

@@ -27,7 +27,7 @@ pub struct Config {
     pub schema: Option<u64>,
     /// How connections wait.
     pub wait: WaitStrategy,
-    /// The clock and the failpoints.
+    /// The clock, the failpoints and the faults.
     pub seams: Seams,
 }
 
@@ -147,10 +147,10 @@ impl ServerOptions {
         self
     }
 
-    /// Replaces the clock and the failpoints; for tests.
+    /// Replaces the clock, the failpoints and the faults; for tests.
     #[must_use]
-    pub fn seams(mut self, seams: Seams) -> Self {
-        self.config.seams = seams;
+    pub fn seams(mut self, seams: impl Into<Seams>) -> Self {
+        self.config.seams = seams.into();
         self
     }
 }
@@ -262,10 +262,10 @@ impl ConnectOptions {
         self
     }
 
-    /// Replaces the clock and the failpoints; for tests.
+    /// Replaces the clock, the failpoints and the faults; for tests.
     #[must_use]
-    pub fn seams(mut self, seams: Seams) -> Self {
-        self.config.seams = seams;
+    pub fn seams(mut self, seams: impl Into<Seams>) -> Self {
+        self.config.seams = seams.into();
         self
     }
 }

@@ -1,10 +1,13 @@
-//! Where tests reach in: the clock, and named points at which a call can be made to fail or the process to die.
+//! Where tests reach in: the clock, named points at which a call can be made to fail or the process to die, and the
+//! faults of the road.
 
 use std::{
     fmt, io,
     sync::Arc,
     time::{Instant, SystemTime},
 };
+
+use crate::Faults;
 
 /// The clock that deadlines and the client file's age are read from.
 pub trait Clock: Send + Sync {
@@ -23,11 +26,12 @@ pub trait Failpoints: Send + Sync {
     fn reach(&self, point: &'static str) -> io::Result<()>;
 }
 
-/// The clock and the failpoints in use. The default is the real clock and no failpoint.
+/// The clock, the failpoints and the faults in use. The default is the real clock and neither of the others.
 #[derive(Clone, Default)]
 pub struct Seams {
     clock: Option<Arc<dyn Clock>>,
     failpoints: Option<Arc<dyn Failpoints>>,
+    faults: Option<Faults>,
 }
 
 impl Seams {
@@ -41,6 +45,18 @@ impl Seams {
     #[must_use]
     pub fn with_failpoints(self, failpoints: Arc<dyn Failpoints>) -> Self {
         Self { failpoints: Some(failpoints), ..self }
+    }
+
+    /// These seams with faults on the road; only the transport wrapper `Faulty` looks at them.
+    #[must_use]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults: Some(faults), ..self }
+    }
+
+    /// The faults on the road.
+    #[must_use]
+    pub fn faults(&self) -> Option<&Faults> {
+        self.faults.as_ref()
     }
 
     /// The monotonic clock.
@@ -69,6 +85,7 @@ impl fmt::Debug for Seams {
         f.debug_struct("Seams")
             .field("clock", &if self.clock.is_some() { "injected" } else { "real" })
             .field("failpoints", &self.failpoints.is_some())
+            .field("faults", &self.faults)
             .finish()
     }
 }

@@ -14,8 +14,8 @@ use std::{
 use nix::errno::Errno;
 
 use crate::{
-    Address, Arrival, Connection, Deadline, ErrorKind, Handshake, Interests, IpcServer, Listener, Record,
-    Refusal, Result, ServerOptions, ServerStats, StopHandle, Transport, Wait,
+    Address, Arrival, Connection, Deadline, ErrorKind, Handshake, Interests, IpcServer, Link, Listener,
+    Record, Refusal, Result, ServerOptions, ServerStats, StopHandle, Transport, Wait,
     connecting::terms,
     door::Door,
     drive::{Operation, Try, Waiting, drive},
@@ -52,6 +52,8 @@ const BATCH: usize = 64;
 /// How many waiting clients are told that the server is stopping; the rest see their connection end.
 const BACKLOG: usize = 4096;
 const PAUSE: Duration = Duration::from_millis(10);
+/// How often a client on its way in is looked at again when the server stops.
+const MOST_STEPS: usize = 100;
 
 impl<T: Transport> Server<T> {
     /// Takes the name with options.
@@ -159,7 +161,11 @@ impl<T: Transport> Server<T> {
                 Ok(Some(arrival)) => self.knock(arrival),
                 Ok(None) if listener.arm()? => return Ok(false),
                 Ok(None) => {}
-                Err(error) => return self.accept_failed(error, now).map(|()| false),
+                Err(error) => {
+                    if !self.accept_failed(error, now)? {
+                        return Ok(false);
+                    }
+                }
             }
         }
         Ok(true)
@@ -173,17 +179,19 @@ impl<T: Transport> Server<T> {
         }
     }
 
-    /// Out of descriptors or memory is no end: the listener rests for a moment, for it would stay ready.
-    fn accept_failed(&mut self, error: io::Error, now: Instant) -> Result<()> {
+    /// Out of descriptors or memory is no end: the listener rests for a moment, for it would stay ready. After what
+    /// passes it is to be asked again (true): perhaps no descriptor says so any more.
+    fn accept_failed(&mut self, error: io::Error, now: Instant) -> Result<bool> {
         let scarce = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
-        let passing = [Errno::ECONNABORTED, Errno::EINTR, Errno::EPROTO];
+        let passing = [Errno::ECONNABORTED, Errno::EPROTO];
         match error.raw_os_error().map(Errno::from_raw) {
+            _ if error.kind() == io::ErrorKind::Interrupted => Ok(true),
             Some(errno) if scarce.contains(&errno) => {
                 log::warn!("{}: accepting pauses: {error}", self.door.address);
                 self.door.counters.pauses.fetch_add(1, Relaxed);
-                self.pause(now + PAUSE)
+                self.pause(now + PAUSE).map(|()| false)
             }
-            Some(errno) if passing.contains(&errno) => Ok(()),
+            Some(errno) if passing.contains(&errno) => Ok(true),
             _ => Err(error.into()),
         }
     }
@@ -215,25 +223,38 @@ impl<T: Transport> Server<T> {
         }
         let Some(mut listener) = self.listener.take() else { return };
         listener.retire();
+        let now = self.waiting.seams.now();
         let outside = self.outside.take().map(Arrival::Incoming);
         let mut waiting = outside.into_iter();
         for _ in 0..BACKLOG {
             match waiting.next().map_or_else(|| listener.try_accept(), |arrival| Ok(Some(arrival))) {
-                Ok(Some(Arrival::Incoming(mut incoming))) => {
-                    let link = incoming.step(self.door.config.seams.now()).ok().flatten();
-                    self.door.turn_away(Refusal::Stopping, link);
+                Ok(Some(Arrival::Incoming(incoming))) => {
+                    self.door.turn_away(Refusal::Stopping, link_of::<T>(incoming, now));
                 }
                 Ok(Some(Arrival::Rejected(_, link))) => self.door.turn_away(Refusal::Stopping, link),
-                Ok(None) | Err(_) => break,
+                Ok(None) if listener.arm().unwrap_or(true) => break,
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => break,
+                Ok(None) | Err(_) => {}
             }
         }
-        let now = self.door.config.seams.now();
         self.half_open.refuse_all(Refusal::Stopping, now, &self.door, &self.readiness);
         self.ready.clear();
         drop(listener);
         self.lease = None;
         log::debug!("{}: destroyed", self.door.address);
     }
+}
+
+/// The link of one that is on its way in, if it is up.
+fn link_of<T: Transport>(mut incoming: T::Incoming, now: Instant) -> Option<Link<T>> {
+    for _ in 0..MOST_STEPS {
+        match incoming.step(now) {
+            Ok(None) if incoming.arm().unwrap_or(true) => return None,
+            Ok(None) => {}
+            stepped => return stepped.ok().flatten(),
+        }
+    }
+    None
 }
 
 impl<T: Transport> IpcServer for Server<T> {

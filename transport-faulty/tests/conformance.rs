@@ -1,0 +1,13 @@
+//! Every promise, over every transport, while everything goes wrong that nobody dies of.
+
+mod unix {
+    conformance::conformance!(transport_faulty::Faulty<transport_unix::Unix>);
+}
+
+mod fifo {
+    conformance::conformance!(transport_faulty::Faulty<transport_fifo::Fifo>);
+}
+
+mod inproc {
+    conformance::conformance!(transport_faulty::Faulty<transport_inproc::Inproc>);
+}
