@@ -134,7 +134,8 @@ impl<T: Transport> Connecting<'_, T> {
         }
         let (connection, nonce) = self.greet(link)?;
         self.stage = Stage::Greeting(outgoing, connection, nonce);
-        Ok(Try::Again)
+        // Nobody has answered yet, most likely: it is not tried before it is waited for.
+        Ok(Try::NotNow)
     }
 
     fn greet(&mut self, link: Link<T>) -> Result<(Box<Connection<T>>, Nonce)> {
@@ -169,7 +170,11 @@ impl<T: Transport> Connecting<'_, T> {
             tried => tried,
         };
         let waits = match frame {
-            Try::Done(frame) => return self.judge(*connection, &frame, nonce),
+            Try::Done(frame) => {
+                let connection = self.judge(*connection, &frame, nonce)?;
+                outgoing.welcome();
+                return Ok(Try::Done(connection));
+            }
             Try::Again => Try::Again,
             Try::NotNow => Try::NotNow,
         };
@@ -177,12 +182,7 @@ impl<T: Transport> Connecting<'_, T> {
         Ok(waits)
     }
 
-    fn judge(
-        &self,
-        mut connection: Connection<T>,
-        frame: &Frame,
-        nonce: Nonce,
-    ) -> Result<Try<Connection<T>>> {
+    fn judge(&self, mut connection: Connection<T>, frame: &Frame, nonce: Nonce) -> Result<Connection<T>> {
         let protocol = |what| Error::from(ErrorKind::Protocol { what });
         if frame.kind != FrameKind::Verdict {
             return Err(protocol("the server's first word is no verdict"));
@@ -198,7 +198,7 @@ impl<T: Transport> Connecting<'_, T> {
         self.options.config.seams.reach("connect.ready")?;
         connection.sender.post(FrameKind::Ready, &verdict.nonce)?;
         connection.open(ours.limit, verdict.terms.limit);
-        Ok(Try::Done(connection))
+        Ok(connection)
     }
 
     /// Nobody at this place: try the next, then wait for a server if that is wanted.

@@ -97,13 +97,20 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Makes the FIFO `name` with exactly this mode. It must not be there yet.
+    /// Makes the FIFO `name` with exactly this mode, for which the umask is not asked. It must not be there yet.
+    /// It is open for reading already, which is the only way to make sure of the mode cheaply.
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn make_fifo(&self, name: &str, mode: u32) -> io::Result<()> {
+    pub fn make_fifo(&self, name: &str, mode: u32) -> io::Result<OwnedFd> {
         mkfifoat(&self.fd, name, Mode::from_bits_truncate(mode))?;
-        self.set_mode(name, mode)
+        let opened = self.open_file(name, Access::Read);
+        if opened.as_ref().is_ok_and(|fifo| look_at(fifo.as_fd()).is_ok_and(|found| found.mode == mode)) {
+            return opened;
+        }
+        // A umask that takes from the owner is rare.
+        self.set_mode(name, mode)?;
+        opened.or_else(|_| self.open_file(name, Access::Read))
     }
 
     /// Sets the permission bits of `name`, whatever the umask was when it was made.
@@ -180,14 +187,14 @@ impl Folder {
     }
 
     /// Reads a small file that must be a plain one.
-    pub(crate) fn read_small(&self, name: &str, most: u64) -> io::Result<String> {
+    pub(crate) fn read_small(&self, name: &str, most: usize) -> io::Result<String> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = std::fs::File::from(openat(&self.fd, name, flags, Mode::empty())?);
-        let mut text = String::new();
-        if file.metadata()?.is_file() {
-            file.take(most).read_to_string(&mut text)?;
-        }
-        Ok(text)
+        let mut file = std::fs::File::from(openat(&self.fd, name, flags, Mode::empty())?);
+        let mut text = vec![0; most];
+        // One read gives all of a file as small as that. A FIFO gives nothing; a directory fails.
+        let count = file.read(&mut text)?;
+        text.truncate(count);
+        String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     /// Opens `name`, which must not be a link, close-on-exec and nonblocking.

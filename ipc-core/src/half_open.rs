@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Connection, ErrorKind, Handshake, Interests, Nonce, Refusal, Result, Transport, Wait,
+    Connection, ErrorKind, Handshake, Interests, IpcReceiver as _, Nonce, Refusal, Result, Transport, Wait,
     door::Door,
     drive::Try,
     frame::Frame,
@@ -204,6 +204,16 @@ impl<T: Transport> Stage<T> {
         }
     }
 
+    /// Whether there is nothing to do before something comes.
+    fn rests(&mut self) -> std::io::Result<bool> {
+        match self {
+            Self::Arriving(incoming) => incoming.arm(),
+            Self::Hello(connection, _) | Self::Ready(connection, ..) => {
+                Ok(!connection.has_buffered() && connection.receiver.intake.arm()?)
+            }
+        }
+    }
+
     /// Goes on until it must wait.
     fn step(self, now: Instant, door: &Door, heard: &mut bool) -> Step<T> {
         let mut stage = self;
@@ -225,7 +235,12 @@ impl<T: Transport> Stage<T> {
                     Ok(Some(frame)) => {
                         *heard = true;
                         match door.answer(connection, &frame, nonce) {
-                            Step::Wait(stage) => stage,
+                            // The last word comes after the verdict: it is not looked for before it is waited for.
+                            Step::Wait(mut stage) => match stage.rests() {
+                                Ok(true) => return Step::Wait(stage),
+                                Ok(false) => stage,
+                                Err(_) => return Step::Refused(Refusal::Gone),
+                            },
                             over => return over,
                         }
                     }

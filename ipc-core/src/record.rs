@@ -25,7 +25,7 @@ pub struct Record {
 }
 
 const FILE: &str = "record";
-const LARGEST: u64 = 4096;
+const LARGEST: usize = 512;
 
 impl Record {
     pub(crate) fn of_this_process(transport: &str, since: SystemTime) -> Self {

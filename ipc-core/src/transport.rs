@@ -132,6 +132,10 @@ pub trait Handshake<T: Transport>: Wait {
     /// # Errors
     /// The road cannot come up, or the other side is known to be gone.
     fn step(&mut self, now: Instant) -> Result<Option<Link<T>>>;
+
+    /// On the client's side: the server has said yes. What it takes away from the rendezvous before it does so
+    /// is gone.
+    fn welcome(&mut self) {}
 }
 
 /// What came to a listener.

@@ -104,6 +104,10 @@ impl<T: Transport, H: Handshake<T>> Handshake<Faulty<T>> for Making<H> {
         let link = self.inner.step(now)?;
         Ok(link.map(|link| wrap(link, self.origin.as_ref())).transpose()?)
     }
+
+    fn welcome(&mut self) {
+        self.inner.welcome();
+    }
 }
 
 impl<L: Wait> Wait for Listener<L> {

@@ -26,7 +26,7 @@ pub struct Outgoing {
     /// Our own reader of the FIFO we write to: without one it cannot be opened for writing. It goes with the rest
     /// of the handshake, so that from then on a server that dies breaks the pipe.
     _own_reader: OwnedFd,
-    _names: Names,
+    names: Names,
     seams: Seams,
 }
 
@@ -34,13 +34,13 @@ pub struct Outgoing {
 #[derive(Debug)]
 struct Names {
     clients: Folder,
-    names: [String; 2],
+    names: Option<[String; 2]>,
 }
 
 impl Drop for Names {
     fn drop(&mut self) {
-        for name in &self.names {
-            // Normally the server has taken it.
+        for name in self.names.iter().flatten() {
+            // The server may have taken it.
             let _ = self.clients.remove(name);
         }
     }
@@ -57,29 +57,26 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     let peer = Peer::new(Some(found.uid), None, pid, Proof::FileOwner);
     let clients = folder.enter(CLIENTS).map_err(|error| absent(folder, error))?;
     let knock = Knock { pid: std::process::id(), id: random_nonce()?, nonce: random_nonce()? };
-    let names = Names { clients, names: knock.names() };
+    let pair = knock.names();
+    let names = Names { clients: clients.clone(), names: Some(pair.clone()) };
     config.seams.reach("fifo.client_make")?;
-    let (rx, own_reader, tx) = open_pair(&names).map_err(|error| absent(folder, error))?;
+    let (rx, own_reader, tx) = open_pair(&clients, &pair).map_err(|error| absent(folder, error))?;
     Ok(Outgoing {
         rendezvous,
         folder: folder.clone(),
         knock,
         ends: Some((tx, rx, peer)),
         _own_reader: own_reader,
-        _names: names,
+        names,
         seams: config.seams.clone(),
     })
 }
 
 /// The order that waits for nobody: both for reading first, which never waits nor fails without a writer; then
 /// ours for writing, which needs a reader.
-fn open_pair(names: &Names) -> io::Result<(OwnedFd, OwnedFd, OwnedFd)> {
-    let [c2s, s2c] = &names.names;
-    let clients = &names.clients;
-    clients.make_fifo(c2s, 0o600)?;
-    clients.make_fifo(s2c, 0o600)?;
-    let rx = clients.open_file(s2c, Access::Read)?;
-    let own_reader = clients.open_file(c2s, Access::Read)?;
+fn open_pair(clients: &Folder, [c2s, s2c]: &[String; 2]) -> io::Result<(OwnedFd, OwnedFd, OwnedFd)> {
+    let own_reader = clients.make_fifo(c2s, 0o600)?;
+    let rx = clients.make_fifo(s2c, 0o600)?;
     let tx = clients.open_file(c2s, Access::Write)?;
     Ok((rx, own_reader, tx))
 }
@@ -112,6 +109,11 @@ impl Handshake<Fifo> for Outgoing {
         }
         self.seams.reach("fifo.knocked")?;
         Ok(self.ends.take().map(|(tx, rx, peer)| link(tx, rx, false, peer, self.knock.nonce)))
+    }
+
+    fn welcome(&mut self) {
+        // The server has unlinked both before it looked into them.
+        self.names.names = None;
     }
 }
 

@@ -1,7 +1,8 @@
 //! The two halves: an end of a FIFO each.
 //!
 //! O_NONBLOCK belongs to the open description, so a half that is allowed to sleep in its system call opens the FIFO
-//! a second time, without it: one system call for a message instead of three.
+//! a second time, without it: one system call for a message instead of three. It does so once it has had to sleep
+//! a few times; many connections live for one exchange only.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -10,6 +11,7 @@ use std::{
 
 use ipc_core::{Access, Got, Interest, Interests, Link, Nonce, Peer, Wait};
 use nix::{
+    errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::uio::readv,
@@ -44,7 +46,8 @@ struct End {
 /// The description without O_NONBLOCK.
 #[derive(Debug)]
 enum Sleeping {
-    NotOpened,
+    /// So many times it would have had to sleep.
+    NotOpened(u8),
     Open(OwnedFd),
     Unavailable,
 }
@@ -61,20 +64,31 @@ pub(crate) fn link(tx: OwnedFd, rx: OwnedFd, seen: bool, peer: Peer, nonce: Nonc
 
 impl End {
     fn new(fd: OwnedFd) -> Self {
-        Self { fd, sleeping: Sleeping::NotOpened }
+        Self { fd, sleeping: Sleeping::NotOpened(0) }
     }
 
-    /// The description to use: the sleeping one if that is allowed and can be had.
-    fn description(&mut self, may_block: bool, access: Access) -> BorrowedFd<'_> {
-        if may_block && matches!(self.sleeping, Sleeping::NotOpened) {
-            self.sleeping = open_sleeping(&self.fd, access).map_or(Sleeping::Unavailable, Sleeping::Open);
-        }
+    /// The description to use: the sleeping one if that is allowed and there is one.
+    fn description(&self, may_block: bool) -> BorrowedFd<'_> {
         match &self.sleeping {
             Sleeping::Open(fd) if may_block => fd.as_fd(),
             _ => self.fd.as_fd(),
         }
     }
+
+    /// It was allowed to sleep in its system call and could not.
+    #[cold]
+    fn missed_sleep(&mut self, access: Access) {
+        if let Sleeping::NotOpened(missed) = &mut self.sleeping {
+            *missed += 1;
+            if *missed == PATIENCE {
+                self.sleeping = open_sleeping(&self.fd, access).map_or(Sleeping::Unavailable, Sleeping::Open);
+            }
+        }
+    }
 }
+
+/// How often a half sleeps in poll(2) before it opens its second description.
+const PATIENCE: u8 = 8;
 
 fn open_sleeping(fd: &OwnedFd, access: Access) -> io::Result<OwnedFd> {
     let other = reopen(fd, access)?;
@@ -87,7 +101,11 @@ impl ipc_core::Tx for Tx {
         if !self.enlarged && bufs.iter().map(|buf| buf.len()).sum::<usize>() > LARGE {
             self.enlarge();
         }
-        sys::write_vectored(self.end.description(may_block, Access::Write), bufs)
+        let written = sys::write_vectored(self.end.description(may_block), bufs);
+        if may_block && written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.end.missed_sleep(Access::Write);
+        }
+        written
     }
 }
 
@@ -117,17 +135,23 @@ impl Tx {
 
 impl ipc_core::Rx for Rx {
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got> {
-        let description = self.end.description(may_block && self.seen, Access::Read);
+        let description = self.end.description(may_block && self.seen);
         let count = match rooms {
             [room] => read(description, room),
             rooms => readv(description, rooms),
         };
-        match count? {
-            0 if self.seen || self.writer_left()? => Ok(Got::End),
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            count => {
+        match count {
+            Ok(0) if self.seen || self.writer_left()? => Ok(Got::End),
+            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(count) => {
                 self.seen = true;
                 Ok(Got::Bytes(count))
+            }
+            Err(errno) => {
+                if may_block && errno == Errno::EAGAIN {
+                    self.end.missed_sleep(Access::Read);
+                }
+                Err(errno.into())
             }
         }
     }

@@ -6,7 +6,10 @@ use ipc_core::{Access, Entry, Folder};
 
 #[cfg(target_os = "linux")]
 mod by_descriptor {
-    use std::os::fd::{AsFd, AsRawFd};
+    use std::{
+        io::Write,
+        os::fd::{AsFd, AsRawFd},
+    };
 
     use nix::{
         fcntl::{OFlag, open, openat},
@@ -40,8 +43,12 @@ mod by_descriptor {
             Access::Read => OFlag::O_RDONLY,
             Access::Write => OFlag::O_WRONLY,
         };
-        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        Ok(open(path.as_str(), access | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?)
+        // On the stack: the message path comes here, once for each half.
+        let mut path = [0; 32];
+        let mut rest = &mut path[..];
+        write!(rest, "/proc/self/fd/{}", fd.as_raw_fd())?;
+        let unused = rest.len();
+        Ok(open(&path[..path.len() - unused], access | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?)
     }
 }
 

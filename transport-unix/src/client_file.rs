@@ -73,6 +73,11 @@ impl Guard {
         Self { clients, name }
     }
 
+    /// The file is gone.
+    pub(crate) fn forget(mut self) {
+        self.name.clear();
+    }
+
     /// Gives the file the mode that the server expects, whatever the umask was at bind(2).
     pub(crate) fn set_mode(&self) -> std::io::Result<()> {
         self.clients.set_mode(&self.name, MODE)
@@ -81,8 +86,10 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Normally the server has taken it.
-        let _ = self.clients.remove(&self.name);
+        if !self.name.is_empty() {
+            // The server may have taken it.
+            let _ = self.clients.remove(&self.name);
+        }
     }
 }
 

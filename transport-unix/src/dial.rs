@@ -34,7 +34,7 @@ pub struct Outgoing {
     /// The folder that `there` leads through by descriptor.
     _folder: Option<Folder>,
     /// Unlinks the client file once the handshake is over, if the server has not.
-    _file: Option<client_file::Guard>,
+    file: Option<client_file::Guard>,
     retry: Option<Instant>,
     pause: Duration,
     seams: Seams,
@@ -58,7 +58,7 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
         socket: Some(socket),
         there,
         _folder: folder,
-        _file: file,
+        file,
         retry: None,
         pause: FIRST_PAUSE,
         seams: config.seams.clone(),
@@ -120,6 +120,11 @@ impl Handshake<Unix> for Outgoing {
         stream.set_nonblocking(false)?;
         let peer = peer_of(&stream)?;
         Ok(Some(link(stream, peer)))
+    }
+
+    fn welcome(&mut self) {
+        // A server that looks at client files has unlinked this one.
+        self.file.take().into_iter().for_each(client_file::Guard::forget);
     }
 }
 

@@ -55,7 +55,7 @@ const LARGE: usize = 64 * 1024;
 
 /// What is asked for then; the kernel doubles it for its own bookkeeping and allows at most
 /// `net.core.wmem_max`. It is a bound for what may be on the way unread, and no memory by itself.
-const BUFFER: usize = 4 << 20;
+const BUFFER: usize = 1 << 20;
 
 impl Tx {
     /// With room for all of a large message its sender need not be woken once for each part of it.
