@@ -21,7 +21,11 @@ pub fn halves_work_from_two_threads<T: Transport>() {
     let (client, mut served) = stage.pair(&mut stage.server());
     let (mut sender, mut receiver) = client.split();
     thread::scope(|scope| {
-        scope.spawn(move || echo(&mut served).unwrap());
+        scope.spawn(move || {
+            echo(&mut served).unwrap();
+            // Dropping it would not wait for room to say goodbye in.
+            served.disconnect_from().unwrap();
+        });
         scope.spawn(move || {
             for i in 0..500 {
                 sender.send_info(&pattern(i, i * 11)).unwrap();
