@@ -237,6 +237,10 @@ pub(crate) fn terms<T: Transport>(config: &Config) -> Terms {
 
 pub(crate) fn random() -> Result<Nonce> {
     let mut nonce = Nonce::default();
-    getrandom::fill(&mut nonce).map_err(|error| Error::caused(ErrorKind::Os, io::Error::other(error)))?;
+    fill_random(&mut nonce)?;
     Ok(nonce)
+}
+
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
+    getrandom::fill(bytes).map_err(|error| Error::caused(ErrorKind::Os, io::Error::other(error)))
 }

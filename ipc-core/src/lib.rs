@@ -84,10 +84,12 @@ pub mod prelude {
     pub use crate::{Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result};
 }
 
-/// A fresh 128-bit number that nobody can guess, for names and nonces.
+/// Fresh 128-bit numbers that nobody can guess, for names and nonces.
 ///
 /// # Errors
 /// The operating system has no randomness to give.
-pub fn random_nonce() -> Result<Nonce> {
-    connecting::random()
+pub fn random_nonces<const N: usize>() -> Result<[Nonce; N]> {
+    let mut nonces = [Nonce::default(); N];
+    connecting::fill_random(nonces.as_flattened_mut())?;
+    Ok(nonces)
 }

@@ -76,6 +76,11 @@ impl Outbox {
         self.bytes.rest();
     }
 
+    /// Nothing of it will ever leave.
+    pub(crate) fn clear(&mut self) {
+        self.went(self.end - self.sent);
+    }
+
     /// How many messages have not left whole.
     pub(crate) fn messages(&self) -> usize {
         self.frames().filter(|(kind, end)| *kind == FrameKind::Data && *end > self.sent).count()

@@ -28,6 +28,7 @@ pub(crate) enum Stage {
     Open,
     /// The goodbye is accepted, and perhaps still in the outbox.
     Leaving,
+    /// The goodbye has left. It is the peer's word for the end: nothing else ends the direction.
     Ended,
     /// A send failed for good.
     Broken(ErrorKind),
@@ -71,11 +72,6 @@ impl<T: Transport> Outlet<T> {
         ErrorKind::Undelivered { messages: self.outbox.messages() as u64 }.into()
     }
 
-    pub(crate) fn end(&mut self) {
-        self.tx.finish();
-        self.stage = Stage::Ended;
-    }
-
     #[cold]
     fn broke(&mut self, error: io::Error) -> Error {
         let error = Error::from(error);
@@ -92,6 +88,9 @@ impl<T: Transport> Operation for Flush<'_, T> {
 
     #[inline]
     fn attempt(&mut self, may_block: bool) -> Result<Try<()>> {
+        if let Stage::Broken(kind) = &self.0.stage {
+            return Err(kind.clone().into());
+        }
         Ok(if self.0.push(may_block)? { Try::Done(()) } else { Try::NotNow })
     }
 

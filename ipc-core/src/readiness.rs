@@ -28,7 +28,7 @@ mod epoll {
     };
 
     use super::{Interests, Token, io};
-    use crate::Interest;
+    use crate::{Deadline, Interest};
 
     /// epoll(7), level-triggered; and a timer, once somebody waits on the descriptor himself.
     #[derive(Debug)]
@@ -64,10 +64,21 @@ mod epoll {
             }
         }
 
-        /// The tokens that are ready; `None` where that is not known, and everything must be tried.
-        pub(crate) fn ready(&self) -> io::Result<Option<Vec<Token>>> {
+        /// It can wait for its descriptors by itself.
+        pub(crate) const CAN_SLEEP: bool = true;
+
+        /// The tokens that are ready by then; `None` where that is not known, and everything must be tried.
+        pub(crate) fn ready(&self, by: Deadline) -> io::Result<Option<Vec<Token>>> {
+            let timeout = match by {
+                // Rounded up: what is due then is due.
+                Deadline::Within(span) => {
+                    EpollTimeout::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(EpollTimeout::MAX)
+                }
+                Deadline::Forever => EpollTimeout::NONE,
+                _ => EpollTimeout::ZERO,
+            };
             let mut events = [EpollEvent::empty(); 64];
-            match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
+            match self.epoll.wait(&mut events, timeout) {
                 Ok(count) => Ok(Some(events.iter().take(count).map(EpollEvent::data).collect())),
                 Err(nix::errno::Errno::EINTR) => Ok(Some(Vec::new())),
                 Err(errno) => Err(errno.into()),
@@ -133,7 +144,9 @@ mod fallback {
 
         pub(crate) fn remove(&self, _: &Interests<'_>) {}
 
-        pub(crate) fn ready(&self) -> io::Result<Option<Vec<Token>>> {
+        pub(crate) const CAN_SLEEP: bool = false;
+
+        pub(crate) fn ready(&self, _: crate::Deadline) -> io::Result<Option<Vec<Token>>> {
             Ok(None)
         }
 

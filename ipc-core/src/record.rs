@@ -1,7 +1,6 @@
 //! What a server says of itself in its folder, for clients and people: `key=value` lines.
 
 use std::{
-    collections::HashMap,
     io,
     time::{Duration, SystemTime},
 };
@@ -52,16 +51,17 @@ impl Record {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let fields: HashMap<_, _> = text.lines().filter_map(|line| line.split_once('=')).collect();
+        let field = |name| {
+            let mut fields = text.lines().filter_map(|line| line.split_once('='));
+            fields.find_map(|(key, value)| (key == name).then_some(value))
+        };
         Some(Self {
-            transport: fields
-                .get("transport")
+            transport: field("transport")
                 .filter(|t| t.bytes().all(|b| b.is_ascii_alphanumeric()))?
-                .to_string(),
-            pid: fields.get("pid")?.parse().ok()?,
-            uid: fields.get("uid")?.parse().ok()?,
-            since: SystemTime::UNIX_EPOCH
-                .checked_add(Duration::from_secs(fields.get("since")?.parse().ok()?))?,
+                .to_owned(),
+            pid: field("pid")?.parse().ok()?,
+            uid: field("uid")?.parse().ok()?,
+            since: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(field("since")?.parse().ok()?))?,
         })
     }
 

@@ -129,14 +129,16 @@ impl<T: Transport> Sender<T> {
         }
         if self.outlet.stage == Stage::Leaving {
             match drive(&mut Flush(&mut self.outlet), deadline, &mut self.waiting.unstoppable()) {
-                Ok(()) => self.outlet.end(),
+                Ok(()) => self.outlet.stage = Stage::Ended,
                 Err(error) if gave_up(&error) => return Err(self.outlet.undelivered()),
                 Err(_) => {}
             }
         }
-        // A peer that is gone needs no goodbye; but what it did not take must be told.
+        // A peer that is gone needs no goodbye; but what it did not take must be told, once.
         if matches!(self.outlet.stage, Stage::Broken(_)) && self.outlet.outbox.messages() > 0 {
-            return Err(self.outlet.undelivered());
+            let undelivered = self.outlet.undelivered();
+            self.outlet.outbox.clear();
+            return Err(undelivered);
         }
         Ok(())
     }

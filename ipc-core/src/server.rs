@@ -118,9 +118,9 @@ impl<T: Transport> Server<T> {
     }
 
     /// Takes in what has come, without waiting.
-    fn advance(&mut self) -> Result<()> {
+    fn advance(&mut self, may_sleep: bool) -> Result<()> {
+        let ready = self.readiness.ready(self.patience(may_sleep))?;
         let now = self.door.config.seams.now();
-        let ready = self.readiness.ready()?;
         let knocked = ready.as_ref().is_none_or(|tokens| tokens.contains(&LISTENER));
         for token in ready.unwrap_or_else(|| self.half_open.tokens()) {
             let up = self.half_open.step(token, now, &self.door, &self.readiness)?;
@@ -136,6 +136,15 @@ impl<T: Transport> Server<T> {
             self.more = self.admit(now)?;
         }
         Ok(())
+    }
+
+    /// How long nothing has to be done unless something comes.
+    fn patience(&self, may_sleep: bool) -> Deadline {
+        match self.next_wake() {
+            _ if !may_sleep || self.more => Deadline::Now,
+            Some(at) => Deadline::Within(at.saturating_duration_since(self.door.config.seams.now())),
+            None => Deadline::Forever,
+        }
     }
 
     /// Its time has come; or what it waited for has: room for the client outside.
@@ -327,14 +336,18 @@ struct Accept<'a, T: Transport> {
 impl<T: Transport> Operation for Accept<'_, T> {
     type Output = Connection<T>;
 
-    fn attempt(&mut self, _: bool) -> Result<Try<Connection<T>>> {
+    fn attempt(&mut self, may_block: bool) -> Result<Try<Connection<T>>> {
         if self.server.listener.is_none() {
             return Err(ErrorKind::Closed.into());
         }
+        let may_sleep = may_block && Readiness::CAN_SLEEP;
         if self.server.ready.is_empty() {
-            self.server.advance()?;
+            self.server.advance(may_sleep)?;
         }
         let Some(connection) = self.server.ready.pop_front() else {
+            if may_sleep {
+                return Ok(Try::Again);
+            }
             self.server.readiness.wake_at(self.server.next_wake(), self.server.door.config.seams.now());
             return Ok(Try::NotNow);
         };

@@ -141,7 +141,8 @@ pub trait IpcSender: AsFd + Send {
     /// Receiving goes on. Doing it twice is fine; dropping does the same without waiting.
     ///
     /// # Errors
-    /// [`Undelivered`](crate::ErrorKind::Undelivered): the deadline passed; it can be tried again.
+    /// [`Undelivered`](crate::ErrorKind::Undelivered): the deadline passed, and it can be tried again; or the peer
+    /// is gone, which is told once.
     fn disconnect_from_by(&mut self, deadline: Deadline) -> Result<()>;
 
     /// [`disconnect_from_by`](Self::disconnect_from_by) within 5 s.

@@ -8,7 +8,7 @@ use std::{
 
 use ipc_core::{
     Access, CLIENTS, Config, Error, ErrorKind, Folder, Handshake, Interest, Interests, Kind, Link, Peer,
-    PeerPid, Place, Proof, Result, Seams, Wait, look_at, random_nonce,
+    PeerPid, Place, Proof, Result, Seams, Wait, look_at, random_nonces,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -56,7 +56,8 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     let pid = record.as_ref().map_or(PeerPid::Unknown, |record| PeerPid::Claimed(record.pid));
     let peer = Peer::new(Some(found.uid), None, pid, Proof::FileOwner);
     let clients = folder.enter(CLIENTS).map_err(|error| absent(folder, error))?;
-    let knock = Knock { pid: std::process::id(), id: random_nonce()?, nonce: random_nonce()? };
+    let [id, nonce] = random_nonces()?;
+    let knock = Knock { pid: std::process::id(), id, nonce };
     let pair = knock.names();
     let names = Names { clients: clients.clone(), names: Some(pair.clone()) };
     config.seams.reach("fifo.client_make")?;

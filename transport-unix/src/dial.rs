@@ -12,7 +12,7 @@ use std::{
 
 use ipc_core::{
     CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Handshake, Interests, Link, Place, Result, Seams,
-    Wait, random_nonce,
+    Wait, random_nonces,
 };
 use nix::{
     errno::Errno,
@@ -75,7 +75,8 @@ fn bind_file(socket: &OwnedFd, folder: &Folder, config: &Config) -> Result<Optio
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let name = client_file::name(std::process::id(), random_nonce()?);
+    let [id] = random_nonces()?;
+    let name = client_file::name(std::process::id(), id);
     config.seams.reach("unix.client_bind")?;
     match bind(socket.as_raw_fd(), &UnixAddr::new(&clients.path_to(&name))?) {
         Ok(()) => {}

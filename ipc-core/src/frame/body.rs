@@ -38,10 +38,18 @@ impl Body {
         self.stage == Stage::UnderWay
     }
 
-    /// A frame of `length` bytes begins; `beginning` is what has come of it.
-    pub(super) fn begin(&mut self, kind: FrameKind, length: usize, beginning: &[u8], pool: &Pool) {
+    /// A frame of `length` bytes begins; `beginning` is what has come of it, and `before` the size of the frame
+    /// before it, for which there was memory too.
+    pub(super) fn begin(
+        &mut self,
+        kind: FrameKind,
+        length: usize,
+        beginning: &[u8],
+        before: usize,
+        pool: &Pool,
+    ) {
         self.begun(kind, length, 0);
-        self.have_room(beginning.len() + 1, pool);
+        self.have_room(before.max(beginning.len() + 1), pool);
         self.bytes[..beginning.len()].copy_from_slice(beginning);
         self.have = beginning.len();
     }
@@ -78,10 +86,10 @@ impl Body {
         Some((self.kind, self.want))
     }
 
-    /// Gives the lent bytes away, for other memory in their place.
-    pub(super) fn swap(&mut self, into: &mut Vec<u8>) {
+    /// Gives the lent bytes away; the memory that they take the place of goes to the pool.
+    pub(super) fn hand_over(&mut self, into: &mut Vec<u8>, pool: &Pool) {
         self.bytes.truncate(self.want);
-        std::mem::swap(&mut self.bytes, into);
+        pool.give_back(std::mem::replace(into, std::mem::take(&mut self.bytes)));
         self.end_lending();
     }
 

@@ -111,10 +111,11 @@ impl Decoder {
         let Some((kind, length)) = self.window.peek(self.limit)? else { return Ok(None) };
         let taken = self.window.take(length);
         if length >= APART {
-            self.expect(length);
             if taken.is_none() {
-                self.body.begin(kind, length, self.window.take_beginning(), &self.pool);
+                let beginning = self.window.take_beginning();
+                self.body.begin(kind, length, beginning, self.expected, &self.pool);
             }
+            self.expect(length);
         }
         Ok(taken.map(|Range { start, end }| Frame { kind, in_window: true, start, end }))
     }
@@ -128,14 +129,14 @@ impl Decoder {
     }
 
     /// Puts the bytes of a frame that was just taken in the place of what is in `into`: a large frame's memory is
-    /// handed over, and that of `into` used from now on.
+    /// handed over, and that of `into` goes to the pool.
     #[inline]
     pub(crate) fn deliver(&mut self, frame: &Frame, into: &mut Vec<u8>) {
         if frame.in_window {
             into.clear();
             into.extend_from_slice(self.bytes(frame));
         } else {
-            self.body.swap(into);
+            self.body.hand_over(into, &self.pool);
         }
     }
 

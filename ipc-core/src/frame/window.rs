@@ -108,8 +108,8 @@ impl Window {
             self.much();
         } else if self.want > SMALL {
             self.quiet += 1;
-            if self.quiet == QUIET {
-                self.want = SMALL;
+            if self.quiet >= QUIET {
+                (self.want, self.quiet) = (SMALL, 0);
             }
         }
     }

@@ -163,13 +163,11 @@ impl Side<'_> {
         let rest = &self.ours[self.ended.accepted..];
         let several: Vec<&[u8]> = rest.iter().take(4).map(Message::bytes).collect();
         let word = self.chance.below(8);
-        // Without a limit where it may wait: one that gives up after some is tested in the core.
-        let at_once = if word == 3 && deadline == Deadline::Forever { several.len() } else { 0 };
         let said = match (word, several.as_slice()) {
             (_, []) => to.disconnect_from_by(deadline).map(|()| None),
             (0, _) => to.flush_info_by(deadline).map(|()| Some(0)),
             (1 | 2, [first, ..]) => to.feed_info_by(first, deadline).map(|()| Some(1)),
-            (_, several) if at_once > 0 => to.send_many_by(several, deadline).map(Some),
+            (3, several) => to.send_many_by(several, deadline).map(Some),
             (_, [first, ..]) => to.send_info_by(first, deadline).map(|()| Some(1)),
         };
         // What is undelivered can be tried again, unless the peer is gone: that is told by a flush.
@@ -188,7 +186,7 @@ impl Side<'_> {
                 true
             }
             Err(error) => {
-                self.ended.at_most = self.ended.accepted + at_once;
+                self.ended.at_most = self.ended.accepted;
                 self.ended.refused = Some(error.kind().clone());
                 false
             }
