@@ -32,6 +32,7 @@ pub(crate) fn connect<T: Transport>(at: &Address, options: &ConnectOptions) -> R
     };
     at.must_allow(T::SCHEME)
         .and_then(|()| drive(&mut connecting, options.deadline, &mut waiting))
+        .map(|connection| *connection)
         .map_err(|error| error.about("connect_to", &address))
 }
 
@@ -59,9 +60,9 @@ enum Stage<T: Transport> {
 }
 
 impl<T: Transport> Operation for Connecting<'_, T> {
-    type Output = Connection<T>;
+    type Output = Box<Connection<T>>;
 
-    fn attempt(&mut self, _: bool) -> Result<Try<Connection<T>>> {
+    fn attempt(&mut self, _: bool) -> Result<Try<Box<Connection<T>>>> {
         let now = self.options.config.seams.now();
         let stage = std::mem::replace(&mut self.stage, Stage::Idle { until: None });
         let tried = match stage {
@@ -114,7 +115,7 @@ impl<T: Transport> Operation for Connecting<'_, T> {
 }
 
 impl<T: Transport> Connecting<'_, T> {
-    fn dial(&mut self) -> Result<Try<Connection<T>>> {
+    fn dial(&mut self) -> Result<Try<Box<Connection<T>>>> {
         if self.places.is_empty() {
             self.places = places::<T>(self.at, &self.options.config)?.into();
         }
@@ -124,7 +125,7 @@ impl<T: Transport> Connecting<'_, T> {
         Ok(Try::Again)
     }
 
-    fn step(&mut self, mut outgoing: T::Outgoing, now: Instant) -> Result<Try<Connection<T>>> {
+    fn step(&mut self, mut outgoing: T::Outgoing, now: Instant) -> Result<Try<Box<Connection<T>>>> {
         let Some(link) = outgoing.step(now)? else {
             self.stage = Stage::Dialing(outgoing);
             return Ok(Try::NotNow);
@@ -156,7 +157,7 @@ impl<T: Transport> Connecting<'_, T> {
         mut connection: Box<Connection<T>>,
         nonce: Nonce,
         now: Instant,
-    ) -> Result<Try<Connection<T>>> {
+    ) -> Result<Try<Box<Connection<T>>>> {
         let frame = match connection.receiver.intake.try_frame(false)? {
             Try::NotNow => match outgoing.step(now) {
                 Ok(_) => Try::NotNow,
@@ -171,7 +172,7 @@ impl<T: Transport> Connecting<'_, T> {
         };
         let waits = match frame {
             Try::Done(frame) => {
-                let connection = self.judge(*connection, &frame, nonce)?;
+                let connection = self.judge(connection, &frame, nonce)?;
                 outgoing.welcome();
                 return Ok(Try::Done(connection));
             }
@@ -182,7 +183,12 @@ impl<T: Transport> Connecting<'_, T> {
         Ok(waits)
     }
 
-    fn judge(&self, mut connection: Connection<T>, frame: &Frame, nonce: Nonce) -> Result<Connection<T>> {
+    fn judge(
+        &self,
+        mut connection: Box<Connection<T>>,
+        frame: &Frame,
+        nonce: Nonce,
+    ) -> Result<Box<Connection<T>>> {
         let protocol = |what| Error::from(ErrorKind::Protocol { what });
         if frame.kind != FrameKind::Verdict {
             return Err(protocol("the server's first word is no verdict"));
@@ -202,7 +208,7 @@ impl<T: Transport> Connecting<'_, T> {
     }
 
     /// Nobody at this place: try the next, then wait for a server if that is wanted.
-    fn next_place(&mut self, now: Instant) -> Result<Try<Connection<T>>> {
+    fn next_place(&mut self, now: Instant) -> Result<Try<Box<Connection<T>>>> {
         if !self.places.is_empty() {
             return Ok(Try::Again);
         }

@@ -41,7 +41,7 @@ impl Door {
 
     pub(crate) fn answer<T: Transport>(
         &self,
-        mut connection: Connection<T>,
+        mut connection: Box<Connection<T>>,
         frame: &Frame,
         expected: Option<Nonce>,
     ) -> Step<T> {
@@ -68,7 +68,7 @@ impl Door {
 
     pub(crate) fn finish<T: Transport>(
         &self,
-        mut connection: Connection<T>,
+        mut connection: Box<Connection<T>>,
         frame: &Frame,
         nonce: Nonce,
         theirs: &Terms,
@@ -80,7 +80,12 @@ impl Door {
         Step::Up(connection)
     }
 
-    fn refuse<T: Transport>(&self, mut connection: Connection<T>, reason: Refusal, echo: Nonce) -> Step<T> {
+    fn refuse<T: Transport>(
+        &self,
+        mut connection: Box<Connection<T>>,
+        reason: Refusal,
+        echo: Nonce,
+    ) -> Step<T> {
         self.say_no(&mut connection, reason, echo);
         Step::Refused(reason)
     }
@@ -116,8 +121,8 @@ impl Door {
         log::debug!("{}: a client was turned away: {reason}", self.address);
     }
 
-    fn connection<T: Transport>(&self, link: Link<T>) -> Connection<T> {
+    fn connection<T: Transport>(&self, link: Link<T>) -> Box<Connection<T>> {
         let waiting = Waiting::new(&self.config);
-        Connection::greeting(link, self.address.clone(), waiting, self.pool.clone())
+        Box::new(Connection::greeting(link, self.address.clone(), waiting, self.pool.clone()))
     }
 }

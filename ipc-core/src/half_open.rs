@@ -33,15 +33,15 @@ struct Entry<T: Transport> {
 pub(crate) enum Stage<T: Transport> {
     Arriving(T::Incoming),
     /// Its hello is awaited, with this nonce if the transport has seen one.
-    Hello(Connection<T>, Option<Nonce>),
+    Hello(Box<Connection<T>>, Option<Nonce>),
     /// Its ready is awaited, with this nonce.
-    Ready(Connection<T>, Nonce, Terms),
+    Ready(Box<Connection<T>>, Nonce, Terms),
 }
 
 /// What one step came to.
 pub(crate) enum Step<T: Transport> {
     Wait(Stage<T>),
-    Up(Connection<T>),
+    Up(Box<Connection<T>>),
     Refused(Refusal),
 }
 
@@ -80,7 +80,7 @@ impl<T: Transport> HalfOpen<T> {
         now: Instant,
         door: &Door,
         readiness: &Readiness,
-    ) -> Result<Option<Connection<T>>> {
+    ) -> Result<Option<Box<Connection<T>>>> {
         let expires = now.checked_add(door.config.limits.hello);
         self.last += 1;
         let entry = Entry { stage: Stage::Arriving(incoming), expires, spoke: now, heard: false };
@@ -94,7 +94,7 @@ impl<T: Transport> HalfOpen<T> {
         now: Instant,
         door: &Door,
         readiness: &Readiness,
-    ) -> Result<Option<Connection<T>>> {
+    ) -> Result<Option<Box<Connection<T>>>> {
         let Some(entry) = self.entries.remove(&token) else { return Ok(None) };
         readiness.remove(&entry.stage.interests());
         self.advance(token, entry, now, door, readiness)
@@ -144,7 +144,7 @@ impl<T: Transport> HalfOpen<T> {
         now: Instant,
         door: &Door,
         readiness: &Readiness,
-    ) -> Result<Option<Connection<T>>> {
+    ) -> Result<Option<Box<Connection<T>>>> {
         let had_spoken = entry.heard;
         let step = entry.stage.step(now, door, &mut entry.heard);
         if entry.heard && !had_spoken {

@@ -132,7 +132,8 @@ impl Terms {
         let mut scheme = [0; 8];
         let length = self.scheme.len().min(scheme.len());
         scheme[..length].copy_from_slice(&self.scheme.as_bytes()[..length]);
-        let mut out = MAGIC.to_vec();
+        let mut out = Vec::with_capacity(64);
+        out.extend(MAGIC);
         out.extend(self.version.to_le_bytes());
         out.extend(scheme);
         out.extend(self.limit.to_le_bytes());

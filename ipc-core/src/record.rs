@@ -51,17 +51,23 @@ impl Record {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let field = |name| {
-            let mut fields = text.lines().filter_map(|line| line.split_once('='));
-            fields.find_map(|(key, value)| (key == name).then_some(value))
-        };
+        let (mut transport, mut pid, mut uid, mut since) = (None, None, None, None);
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            match key {
+                "transport" => {
+                    transport = Some(value).filter(|t| t.bytes().all(|b| b.is_ascii_alphanumeric()))
+                }
+                "pid" => pid = value.parse().ok(),
+                "uid" => uid = value.parse().ok(),
+                "since" => since = value.parse().ok().map(Duration::from_secs),
+                _ => {}
+            }
+        }
         Some(Self {
-            transport: field("transport")
-                .filter(|t| t.bytes().all(|b| b.is_ascii_alphanumeric()))?
-                .to_owned(),
-            pid: field("pid")?.parse().ok()?,
-            uid: field("uid")?.parse().ok()?,
-            since: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(field("since")?.parse().ok()?))?,
+            transport: transport?.to_owned(),
+            pid: pid?,
+            uid: uid?,
+            since: SystemTime::UNIX_EPOCH.checked_add(since?)?,
         })
     }
 

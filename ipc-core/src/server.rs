@@ -32,7 +32,7 @@ pub struct Server<T: Transport> {
     listener: Option<T::Listener>,
     lease: Option<Lease>,
     half_open: HalfOpen<T>,
-    ready: VecDeque<Connection<T>>,
+    ready: VecDeque<Box<Connection<T>>>,
     /// Came when there was no room among the half-open.
     outside: Option<T::Incoming>,
     readiness: Readiness,
@@ -155,6 +155,7 @@ impl<T: Transport> Server<T> {
 
     /// True: there may be more.
     fn admit(&mut self, now: Instant) -> Result<bool> {
+        let mut ask = true;
         for _ in 0..BATCH {
             if let Some(incoming) = self.outside.take() {
                 if !self.half_open.make_room(now, &self.door, &self.readiness) {
@@ -165,9 +166,12 @@ impl<T: Transport> Server<T> {
                 let up = self.half_open.admit(incoming, now, &self.door, &self.readiness)?;
                 self.ready.extend(up);
             }
-            let Some(listener) = &mut self.listener else { return Ok(false) };
+            let Some(listener) = self.listener.as_mut().filter(|_| ask) else { return Ok(false) };
             match listener.try_accept() {
-                Ok(Some(arrival)) => self.knock(arrival),
+                Ok(Some(arrival)) => {
+                    ask = listener.may_have_more();
+                    self.knock(arrival);
+                }
                 Ok(None) if listener.arm()? => return Ok(false),
                 Ok(None) => {}
                 Err(error) => {
@@ -277,7 +281,7 @@ impl<T: Transport> IpcServer for Server<T> {
         let mut waiting = self.waiting.clone();
         let accepted = drive(&mut Accept { server: self }, deadline, &mut waiting);
         self.waiting.spinner = waiting.spinner;
-        accepted.map_err(|error| error.about("accept_client", &self.door.address))
+        accepted.map(|client| *client).map_err(|error| error.about("accept_client", &self.door.address))
     }
 
     fn accept_client(&mut self) -> Result<Connection<T>> {
@@ -334,9 +338,9 @@ struct Accept<'a, T: Transport> {
 }
 
 impl<T: Transport> Operation for Accept<'_, T> {
-    type Output = Connection<T>;
+    type Output = Box<Connection<T>>;
 
-    fn attempt(&mut self, may_block: bool) -> Result<Try<Connection<T>>> {
+    fn attempt(&mut self, may_block: bool) -> Result<Try<Box<Connection<T>>>> {
         if self.server.listener.is_none() {
             return Err(ErrorKind::Closed.into());
         }

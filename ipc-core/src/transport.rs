@@ -155,6 +155,12 @@ pub trait Listener<T: Transport>: Wait {
     /// The listener itself failed. `WouldBlock` is not an error: it is `None`.
     fn try_accept(&mut self) -> io::Result<Option<Arrival<T>>>;
 
+    /// After an arrival: whether there may be another that no descriptor will tell of. A descriptor that stays
+    /// ready for as long as somebody waits tells by itself, and the listener need not be asked once too often.
+    fn may_have_more(&self) -> bool {
+        true
+    }
+
     /// Takes the rendezvous away, if it is still ours: nobody new can come. What has already come can still be
     /// taken with [`try_accept`](Self::try_accept).
     fn retire(&mut self);

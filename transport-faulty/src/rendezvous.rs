@@ -89,6 +89,10 @@ impl<T: Transport, L: ipc_core::Listener<T>> ipc_core::Listener<Faulty<T>> for L
         }))
     }
 
+    fn may_have_more(&self) -> bool {
+        self.inner.may_have_more()
+    }
+
     fn retire(&mut self) {
         self.inner.retire();
     }

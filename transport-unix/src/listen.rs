@@ -188,15 +188,13 @@ pub(crate) fn too_long(path: &Path) -> Error {
 
 impl ipc_core::Listener<Unix> for Listener {
     fn try_accept(&mut self) -> io::Result<Option<Arrival<Unix>>> {
+        if let Some(clients) = &self.clients {
+            // Older than any file that would still be taken.
+            self.sweeper.sweep(clients, |_| true);
+        }
         let (stream, from) = match self.socket.accept() {
             Ok(accepted) => accepted,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if let Some(clients) = &self.clients {
-                    // Older than any file that would still be taken.
-                    self.sweeper.sweep(clients, |_| true);
-                }
-                return Ok(None);
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
         };
         // A peer that is gone again has no credentials on some systems.
@@ -207,6 +205,11 @@ impl ipc_core::Listener<Unix> for Listener {
             Ok(()) => Arrival::Incoming(Up::new(link)),
             Err(reason) => Arrival::Rejected(reason, Some(link)),
         }))
+    }
+
+    /// It stays readable.
+    fn may_have_more(&self) -> bool {
+        false
     }
 
     fn retire(&mut self) {
