@@ -76,6 +76,7 @@ const READS: usize = 16;
 
 impl ipc_core::Listener<Fifo> for Listener {
     fn try_accept(&mut self) -> io::Result<Option<Arrival<Fifo>>> {
+        self.sweeper.sweep(&self.clients, |name| is_dead(&self.clients, name));
         if let Some(knock) = self.waiting.take() {
             return self.pick_up(&knock).map(Some);
         }
@@ -88,15 +89,16 @@ impl ipc_core::Listener<Fifo> for Listener {
             let mut room = [0; READ];
             match read(&self.reader, &mut room) {
                 Ok(count) => self.finder.feed(&room[..count]),
-                Err(Errno::EAGAIN) => {
-                    self.sweeper.sweep(&self.clients, |name| is_dead(&self.clients, name));
-                    return Ok(None);
-                }
+                Err(Errno::EAGAIN) => return Ok(None),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
         Ok(None)
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.finder.has_whole()
     }
 
     fn retire(&mut self) {
