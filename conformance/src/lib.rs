@@ -43,6 +43,11 @@ macro_rules! conformance {
         $crate::promises! { $transport:
             carries_messages_whole_and_in_order
             empty_message_is_a_message
+            fed_messages_leave_together_and_in_order
+            much_that_is_fed_leaves_by_itself
+            answers_that_are_fed_leave_before_the_next_wait
+            send_many_says_how_many_were_accepted
+            every_way_to_wait_carries_the_same_messages
             carries_every_size_from_0_to_16_MiB
             too_large_is_refused_before_allocation
             the_receivers_limit_is_announced_and_inclusive

@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use ipc_core::{
-    Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Transport,
+    Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Transport, WaitStrategy,
     frame::{FrameKind, header},
 };
 
@@ -25,6 +25,104 @@ pub fn carries_messages_whole_and_in_order<T: Transport>() {
         }
     });
     assert_eq!((client.split().0.traffic().messages, served.split().1.traffic().messages), (3000, 3000));
+}
+
+pub fn fed_messages_leave_together_and_in_order<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (mut client, mut served) = stage.pair(&mut stage.server());
+    let message = |i: usize| pattern(i, i * 37 % 300);
+    (0..100).for_each(|i| client.feed_info(&message(i)).unwrap());
+    let early = served.try_recv_info(&mut Vec::new());
+    assert_eq!(kind_of(&early), Some(&ErrorKind::WouldBlock), "they are kept until they are flushed");
+    client.flush_info().unwrap();
+    client.feed_info(&message(100)).unwrap();
+    // One that does not wait takes those along that do, also when it is too large to be copied.
+    client.send_info(&message(101)).unwrap();
+    client.feed_info(&message(102)).unwrap();
+    client.send_info(&pattern(103, 5_000)).unwrap();
+    client.feed_info(&message(104)).unwrap();
+    client.disconnect_from().unwrap();
+    let mut info = Vec::new();
+    for i in 0..105 {
+        assert!(served.recv_info(&mut info).unwrap());
+        assert!(info == if i == 103 { pattern(103, 5_000) } else { message(i) }, "message {i}");
+    }
+    assert!(!served.recv_info(&mut info).unwrap());
+}
+
+pub fn much_that_is_fed_leaves_by_itself<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (mut client, mut served) = stage.pair(&mut stage.server());
+    (0..1000).for_each(|i| client.feed_info(&pattern(i, 90)).unwrap());
+    let mut info = Vec::new();
+    (0..500).for_each(|i| {
+        assert!(served.recv_info(&mut info).unwrap());
+        assert!(info == pattern(i, 90), "message {i}");
+    });
+    // Without a flush and without a goodbye of its own.
+    drop(client);
+    (500..1000).for_each(|i| assert!(served.recv_info(&mut info).unwrap() && info == pattern(i, 90)));
+    assert!(!served.recv_info(&mut info).unwrap());
+}
+
+pub fn answers_that_are_fed_leave_before_the_next_wait<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (mut client, mut served) = stage.pair(&mut stage.server());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut info = Vec::new();
+            while served.recv_info(&mut info).unwrap() {
+                served.feed_info(&info).unwrap();
+            }
+        });
+        for round in 0..50 {
+            client.feed_info(&pattern(round, 10)).unwrap();
+            client.feed_info(&pattern(round, 20)).unwrap();
+            assert_eq!(client.recv_borrowed().unwrap(), Some(&pattern(round, 10)[..]));
+            assert_eq!(client.recv_borrowed().unwrap(), Some(&pattern(round, 20)[..]));
+        }
+        client.disconnect_from().unwrap();
+    });
+}
+
+pub fn send_many_says_how_many_were_accepted<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (mut client, mut served) = stage.pair(&mut stage.server());
+    let infos: Vec<Vec<u8>> = (0..100).map(|i| pattern(i, 40_000)).collect();
+    let infos: Vec<&[u8]> = infos.iter().map(Vec::as_slice).collect();
+    assert_eq!(client.send_many(&[]).unwrap(), 0);
+    // More than fits on any road, and nobody receives.
+    let first = client.send_many_by(&infos, Deadline::Now).unwrap();
+    assert!((1..100).contains(&first), "{first} of 100");
+    let more = client.send_many_by(&infos[first..], Deadline::Now);
+    assert!(more.is_ok() || kind_of(&more) == Some(&ErrorKind::WouldBlock), "{more:?}");
+    let accepted = first + more.unwrap_or(0);
+    thread::scope(|scope| {
+        scope.spawn(move || client.disconnect_from().unwrap());
+        let mut info = Vec::new();
+        for (i, sent) in infos.iter().take(accepted).enumerate() {
+            assert!(served.recv_info(&mut info).unwrap());
+            assert!(info == *sent, "message {i} of {accepted}");
+        }
+        assert!(!served.recv_info(&mut info).unwrap(), "more came than were accepted");
+    });
+}
+
+pub fn every_way_to_wait_carries_the_same_messages<T: Transport>() {
+    for strategy in [WaitStrategy::Sleep, WaitStrategy::Adaptive, WaitStrategy::Spin] {
+        let stage = Stage::<T>::new();
+        let mut server = stage.server_with(|options| options.wait(strategy));
+        let (mut client, mut served) = stage.pair_with(&mut server, |options| options.wait(strategy));
+        thread::scope(|scope| {
+            scope.spawn(move || echo(&mut served).unwrap());
+            for i in 0..100 {
+                let info = pattern(i, i * 3001 % 200_000);
+                client.send_info(&info).unwrap();
+                assert!(client.recv_borrowed().unwrap() == Some(&info[..]), "{strategy:?}, message {i}");
+            }
+            client.disconnect_from().unwrap();
+        });
+    }
 }
 
 pub fn empty_message_is_a_message<T: Transport>() {

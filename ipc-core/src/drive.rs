@@ -198,3 +198,93 @@ pub(crate) fn settle<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<O
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::WaitStrategy;
+
+    /// Done after so many tries of each wait; counts its tries, and how often it was about to sleep.
+    struct Late {
+        left: u32,
+        tries: u32,
+        armed: u32,
+    }
+
+    impl Operation for Late {
+        type Output = ();
+
+        fn attempt(&mut self, _: bool) -> Result<Try<()>> {
+            self.tries += 1;
+            self.left = self.left.saturating_sub(1);
+            Ok(if self.left == 0 { Try::Done(()) } else { Try::NotNow })
+        }
+
+        /// There is nothing to sleep for: it is to be tried again.
+        fn arm(&mut self) -> io::Result<bool> {
+            self.armed += 1;
+            Ok(false)
+        }
+
+        fn interests<'a>(&'a self, _: &mut Interests<'a>) {}
+    }
+
+    fn waiting(wait: WaitStrategy) -> Waiting {
+        Waiting::new(&Config { wait, ..Config::default() })
+    }
+
+    fn run(waiting: &mut Waiting, left: u32, deadline: Deadline) -> (Result<()>, Late) {
+        let mut late = Late { left, tries: 0, armed: 0 };
+        let result = drive(&mut late, deadline, waiting);
+        (result, late)
+    }
+
+    #[test]
+    fn adaptive_stops_going_to_sleep_once_trying_has_paid() {
+        for (wait, most) in
+            [(WaitStrategy::Sleep, 2000), (WaitStrategy::Adaptive, 100), (WaitStrategy::Spin, 0)]
+        {
+            let mut waiting = waiting(wait);
+            let armed: u32 = (0..1000).map(|_| run(&mut waiting, 3, Deadline::Forever).1.armed).sum();
+            let least = if wait == WaitStrategy::Sleep { 2000 } else { 0 };
+            assert!((least..=most).contains(&armed), "{wait:?}: {armed} times");
+        }
+    }
+
+    #[test]
+    fn a_deadline_ends_every_way_of_waiting_and_not_early() {
+        for wait in [WaitStrategy::Sleep, WaitStrategy::Adaptive, WaitStrategy::Spin] {
+            let mut waiting = waiting(wait);
+            for _ in 0..30 {
+                let (began, span) = (Instant::now(), Duration::from_micros(300));
+                let (result, _) = run(&mut waiting, u32::MAX, span.into());
+                assert_eq!(*result.unwrap_err().kind(), ErrorKind::TimedOut, "{wait:?}");
+                assert!(began.elapsed() >= span);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_every_way_of_waiting() {
+        for wait in [WaitStrategy::Sleep, WaitStrategy::Adaptive, WaitStrategy::Spin] {
+            let mut waiting = waiting(wait);
+            let stop = waiting.stop_handle().unwrap();
+            std::thread::scope(|scope| {
+                let waits = scope.spawn(|| run(&mut waiting, u32::MAX, Deadline::Forever).0);
+                stop.stop();
+                assert_eq!(*waits.join().unwrap().unwrap_err().kind(), ErrorKind::Stopped, "{wait:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn now_never_tries_for_long_whatever_the_strategy() {
+        for wait in [WaitStrategy::Sleep, WaitStrategy::Adaptive, WaitStrategy::Spin] {
+            let (result, late) = run(&mut waiting(wait), u32::MAX, Deadline::Now);
+            assert_eq!(*result.unwrap_err().kind(), ErrorKind::WouldBlock);
+            assert_eq!(late.tries, MOST_UNARMED + 1, "{wait:?}");
+        }
+    }
+}

@@ -173,3 +173,75 @@ fn places() -> usize {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One wait that is over after so many tries: whether it slept, and how long it tried.
+    fn wait(spinner: &mut Spinner, ready_after: Option<u32>) -> (bool, u32) {
+        let mut turn = spinner.turn();
+        let mut tries = 0;
+        loop {
+            if ready_after == Some(tries) {
+                if matches!(turn, Turn::Burst(_)) {
+                    spinner.paid();
+                }
+                return (false, tries);
+            }
+            tries += 1;
+            if !turn.goes_on(spinner) {
+                return (true, tries);
+            }
+        }
+    }
+
+    #[test]
+    fn sleep_sleeps_at_once() {
+        let mut spinner = Spinner::new(WaitStrategy::Sleep);
+        assert!((0..100).all(|_| wait(&mut spinner, None) == (true, 1)));
+    }
+
+    #[test]
+    fn spin_does_not_sleep() {
+        assert_eq!(wait(&mut Spinner::new(WaitStrategy::Spin), Some(1_000_000)), (false, 1_000_000));
+    }
+
+    #[test]
+    fn adaptive_finds_out_that_trying_pays_and_keeps_at_it() {
+        if places() == 0 {
+            return println!("SKIPPED: adaptive_finds_out_that_trying_pays_and_keeps_at_it needs two CPUs");
+        }
+        let mut spinner = Spinner::new(WaitStrategy::Adaptive);
+        let slept = (0..1000).filter(|_| wait(&mut spinner, Some(3)).0).count();
+        assert_eq!(slept, usize::from(FIRST_PAUSE), "only until the first probe");
+        // A few waits in vain do not shake it; many do.
+        (0..2).for_each(|_| assert!(wait(&mut spinner, None).1 > 1));
+        assert!(!wait(&mut spinner, Some(3)).0);
+        (0..20).for_each(|_| assert!(wait(&mut spinner, None).0));
+        assert!(wait(&mut spinner, Some(3)).0, "it has stopped trying");
+    }
+
+    #[test]
+    fn adaptive_probes_ever_more_rarely_what_does_not_pay() {
+        if places() == 0 {
+            return println!("SKIPPED: adaptive_probes_ever_more_rarely_what_does_not_pay needs two CPUs");
+        }
+        let mut spinner = Spinner::new(WaitStrategy::Adaptive);
+        let tried: Vec<_> = (0..22_000).filter(|_| wait(&mut spinner, None).1 > 1).collect();
+        let gaps: Vec<_> = tried.windows(2).map(|pair| pair[1] - pair[0] - 1).collect();
+        assert_eq!(tried[0], i32::from(FIRST_PAUSE));
+        let doubling = [8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 4096, 4096, 4096];
+        assert_eq!(gaps, doubling[..gaps.len()]);
+        assert!(gaps.len() > 10);
+    }
+
+    #[test]
+    fn a_process_tries_on_no_more_cpus_than_there_are() {
+        let taken: Vec<_> = std::iter::from_fn(Place::take).take(10_000).collect();
+        // Other tests of this process may hold some.
+        assert!(taken.len() <= places());
+        drop(taken);
+        assert!(TAKEN.load(Relaxed) <= places());
+    }
+}

@@ -136,7 +136,7 @@ pub fn judge(cells: &[Cell], idle: &[Idle]) -> Vec<Goal> {
     }
     for pin in PINS {
         for (row, floor) in
-            [("hobnob-unix-sleep", "raw-unix-stream-4m"), ("hobnob-fifo-sleep", "raw-fifo-1m")]
+            [("hobnob-unix-sleep", "raw-unix-stream-1m"), ("hobnob-fifo-sleep", "raw-fifo-1m")]
         {
             for workload in ["pingpong", "stream"] {
                 goals.push(worst_of(
@@ -159,7 +159,7 @@ pub fn judge(cells: &[Cell], idle: &[Idle]) -> Vec<Goal> {
                     pin,
                     workload,
                     sizes,
-                    "hobnob-unix-sleep",
+                    "hobnob-unix-adaptive",
                     Reach::Above(1.0),
                     rival,
                 ));

@@ -68,7 +68,7 @@ enum Sending {
 }
 
 /// How many messages go into one `send_many`.
-const MANY: usize = 64;
+const MANY: usize = 512;
 
 struct Whole<C> {
     connection: C,
@@ -214,7 +214,7 @@ pub static ROWS: [Hobnob; 9] = [
     },
     Hobnob {
         sending: Sending::Many,
-        ..row("hobnob-unix-many", "send_many of 64 messages", Over::Unix, WaitStrategy::Sleep)
+        ..row("hobnob-unix-many", "send_many of 512 messages", Over::Unix, WaitStrategy::Sleep)
     },
     Hobnob {
         borrowed: true,
@@ -278,8 +278,8 @@ impl Peer for Hobnob {
         let plain = self.sending == Sending::Each;
         match w {
             Workload::PingPong => plain,
-            // 64 messages at once are kept in memory by this row.
-            Workload::Stream => self.sending != Sending::Many || size <= 65536,
+            // This row makes 512 messages before it sends them.
+            Workload::Stream => self.sending != Sending::Many || size <= 4096,
             Workload::Churn => plain && !self.borrowed,
             Workload::FanIn => false,
         }

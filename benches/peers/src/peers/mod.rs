@@ -37,6 +37,7 @@ pub fn registry() -> Vec<&'static dyn Peer> {
     let mut v: Vec<&'static dyn Peer> = hobnob::ROWS.iter().map(|row| row as &dyn Peer).collect();
     v.extend([
         &raw::UNIX as &dyn Peer,
+        &raw::UNIX_1M,
         &raw::UNIX_BIG,
         &raw::UNIX_BATCH,
         &raw::UNIX_EPOLL,

@@ -311,6 +311,14 @@ pub static UNIX_BIG: StreamPeer = StreamPeer {
     batch: false,
     buf: 4 << 20,
 };
+pub static UNIX_1M: StreamPeer = StreamPeer {
+    name: "raw-unix-stream-1m",
+    note: "the same with 1 MiB socket buffers, which is what hobnob asks for",
+    kind: Kind::Unix,
+    wait: Wait::Block,
+    batch: false,
+    buf: 1 << 20,
+};
 pub static UNIX_BATCH: StreamPeer = StreamPeer {
     name: "raw-unix-batch",
     note: "the same, sender coalesces into 64 KiB writes",
@@ -336,12 +344,12 @@ pub static UNIX_SPIN: StreamPeer = StreamPeer {
     buf: 0,
 };
 pub static UNIX_SPIN_BIG: StreamPeer = StreamPeer {
-    name: "raw-unix-spin-4m",
-    note: "the same with 4 MiB socket buffers",
+    name: "raw-unix-spin-1m",
+    note: "the same with 1 MiB socket buffers",
     kind: Kind::Unix,
     wait: Wait::Spin,
     batch: false,
-    buf: 4 << 20,
+    buf: 1 << 20,
 };
 pub static TCP: StreamPeer = StreamPeer {
     name: "raw-tcp",
