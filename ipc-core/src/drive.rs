@@ -83,47 +83,58 @@ pub(crate) fn drive<O: Operation>(
         return at_once(op);
     }
     waiting.begin(deadline)?;
+    let may_block = deadline == Deadline::Forever && waiting.stop.is_none();
+    let turn = waiting.spinner.turn();
+    // To sleep in the system call is to have given up trying again.
+    match op.attempt(may_block && turn.is_over())? {
+        Try::Done(done) => Ok(done),
+        Try::Again => wait(op, deadline, waiting, turn, true),
+        Try::NotNow => wait(op, deadline, waiting, turn, false),
+    }
+}
+
+/// Goes on after a first try that went on, or did not.
+fn wait<O: Operation>(
+    op: &mut O,
+    deadline: Deadline,
+    waiting: &mut Waiting,
+    mut turn: Turn,
+    mut went_on: bool,
+) -> Result<O::Output> {
     let Waiting { stop, seams, spinner } = waiting;
     let stop = stop.as_ref();
     let may_block = deadline == Deadline::Forever && stop.is_none();
     let mut ends: Option<Option<Instant>> = None;
-    let mut turn = spinner.turn();
     loop {
-        // To sleep in the system call is to have given up trying again.
-        let again = match op.attempt(may_block && turn.is_over())? {
+        let again = if went_on {
+            stop.map_or(Ok(()), StopHandle::ends_calls)?;
+            turn.went_on(spinner);
+            true
+        } else {
+            stop.map_or(Ok(()), StopHandle::ends_waits)?;
+            turn.goes_on(spinner)
+        };
+        let look = deadline != Deadline::Forever && (went_on || turn.looks_at_clock());
+        if look || !again {
+            let armed = !again && op.arm()?;
+            let now = seams.now();
+            let ends = *ends.get_or_insert_with(|| deadline.ends(now));
+            if ends.is_some_and(|ends| ends <= now) {
+                // Whoever is told so may wait on a descriptor of his own.
+                let _ = !armed && op.arm()?;
+                return Err(ErrorKind::TimedOut.into());
+            }
+            if armed {
+                let until = ends.into_iter().chain(op.wake_at()).min();
+                park(op, stop, until.map(|until| until.saturating_duration_since(now)))?;
+            }
+        }
+        match op.attempt(may_block && turn.is_over())? {
             Try::Done(done) => {
-                if matches!(turn, Turn::Burst(_)) {
-                    spinner.paid();
-                }
+                turn.went_on(spinner);
                 return Ok(done);
             }
-            Try::Again => {
-                stop.map_or(Ok(()), StopHandle::ends_calls)?;
-                true
-            }
-            Try::NotNow => {
-                stop.map_or(Ok(()), StopHandle::ends_waits)?;
-                let again = turn.goes_on(spinner);
-                if again && !turn.looks_at_clock() {
-                    continue;
-                }
-                again
-            }
-        };
-        if again && deadline == Deadline::Forever {
-            continue;
-        }
-        let armed = !again && op.arm()?;
-        let now = seams.now();
-        let ends = *ends.get_or_insert_with(|| deadline.ends(now));
-        if ends.is_some_and(|ends| ends <= now) {
-            // Whoever is told so may wait on a descriptor of his own.
-            let _ = !armed && op.arm()?;
-            return Err(ErrorKind::TimedOut.into());
-        }
-        if armed {
-            let until = ends.into_iter().chain(op.wake_at()).min();
-            park(op, stop, until.map(|until| until.saturating_duration_since(now)))?;
+            tried => went_on = matches!(tried, Try::Again),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Spinner {
     }
 
     /// What was waited for came during a burst.
-    pub(crate) fn paid(&mut self) {
+    fn paid(&mut self) {
         (self.credit, self.pause) = ((self.credit + 1).min(MOST_CREDIT), FIRST_PAUSE);
     }
 
@@ -107,6 +107,14 @@ pub(crate) struct Burst {
 impl Turn {
     pub(crate) fn is_over(&self) -> bool {
         matches!(self, Self::Over)
+    }
+
+    /// A try has succeeded, at least in part. What is still missing is another wait.
+    pub(crate) fn went_on(&mut self, spinner: &mut Spinner) {
+        if matches!(self, Self::Burst(_)) {
+            spinner.paid();
+            *self = Self::NotYet;
+        }
     }
 
     /// A try has failed: whether to try again now, instead of sleeping.
@@ -184,9 +192,7 @@ mod tests {
         let mut tries = 0;
         loop {
             if ready_after == Some(tries) {
-                if matches!(turn, Turn::Burst(_)) {
-                    spinner.paid();
-                }
+                turn.went_on(spinner);
                 return (false, tries);
             }
             tries += 1;
