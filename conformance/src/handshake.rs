@@ -108,6 +108,16 @@ pub fn a_silent_client_is_dropped_when_its_time_is_over<T: Transport>() {
 }
 
 /// Garbage, half a hello and then death, a wrong nonce, a ready out of nowhere, a giant: counted, and no more.
+pub fn clients_that_come_together_are_all_taken_in<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server();
+    let place = stage.place();
+    let before = server.stats().arrived;
+    let knocking: Vec<_> = (0..3).map(|_| Raw::<T>::knock(&place)).collect();
+    accept_until(&mut server, |stats| stats.arrived == before + 3, "three at once");
+    drop(knocking);
+}
+
 pub fn a_bad_hello_is_counted_and_harms_nobody<T: Transport>() {
     let stage = Stage::<T>::new();
     let mut server = stage.server();

@@ -64,6 +64,7 @@ macro_rules! conformance {
             disconnect_is_seen_after_the_last_message
             disconnect_twice_is_fine
             what_could_not_leave_is_reported_and_leaves_later
+            what_the_dead_did_not_take_is_told_once
             death_without_goodbye_is_peer_gone
             half_a_message_then_death_is_truncated
             a_frame_out_of_place_ends_its_own_connection_only
@@ -87,6 +88,7 @@ macro_rules! conformance {
             one_that_has_just_come_is_not_turned_out
             room_that_appears_is_used_at_once
             a_silent_client_is_dropped_when_its_time_is_over
+            clients_that_come_together_are_all_taken_in
             a_bad_hello_is_counted_and_harms_nobody
             a_hello_from_the_future_is_told_both_versions
             differing_schemas_are_told_apart

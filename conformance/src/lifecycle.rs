@@ -50,6 +50,16 @@ pub fn what_could_not_leave_is_reported_and_leaves_later<T: Transport>() {
     });
 }
 
+pub fn what_the_dead_did_not_take_is_told_once<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (mut client, served) = stage.pair(&mut stage.server());
+    client.send_info_by(&pattern(1, 8 << 20), Deadline::Within(Duration::from_millis(10))).unwrap();
+    served.abandon();
+    let left = client.disconnect_from();
+    assert_eq!(kind_of(&left), Some(&ErrorKind::Undelivered { messages: 1 }));
+    client.disconnect_from().unwrap();
+}
+
 pub fn death_without_goodbye_is_peer_gone<T: Transport>() {
     let stage = Stage::<T>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());

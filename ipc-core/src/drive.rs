@@ -222,6 +222,8 @@ mod tests {
         left: u32,
         tries: u32,
         armed: u32,
+        /// Told when a wait is well under way.
+        waits: Option<std::sync::mpsc::Sender<()>>,
     }
 
     impl Operation for Late {
@@ -229,6 +231,11 @@ mod tests {
 
         fn attempt(&mut self, _: bool) -> Result<Try<()>> {
             self.tries += 1;
+            if self.tries == 100
+                && let Some(waits) = self.waits.take()
+            {
+                waits.send(()).unwrap();
+            }
             self.left = self.left.saturating_sub(1);
             Ok(if self.left == 0 { Try::Done(()) } else { Try::NotNow })
         }
@@ -247,7 +254,7 @@ mod tests {
     }
 
     fn run(waiting: &mut Waiting, left: u32, deadline: Deadline) -> (Result<()>, Late) {
-        let mut late = Late { left, tries: 0, armed: 0 };
+        let mut late = Late { left, tries: 0, armed: 0, waits: None };
         let result = drive(&mut late, deadline, waiting);
         (result, late)
     }
@@ -283,7 +290,12 @@ mod tests {
             let mut waiting = waiting(wait);
             let stop = waiting.stop_handle().unwrap();
             std::thread::scope(|scope| {
-                let waits = scope.spawn(|| run(&mut waiting, u32::MAX, Deadline::Forever).0);
+                let (tell, under_way) = std::sync::mpsc::channel();
+                let waits = scope.spawn(|| {
+                    let mut late = Late { left: u32::MAX, tries: 0, armed: 0, waits: Some(tell) };
+                    drive(&mut late, Deadline::Forever, &mut waiting)
+                });
+                under_way.recv().unwrap();
                 stop.stop();
                 assert_eq!(*waits.join().unwrap().unwrap_err().kind(), ErrorKind::Stopped, "{wait:?}");
             });

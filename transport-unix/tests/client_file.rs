@@ -261,3 +261,15 @@ fn files_do_not_pile_up() {
         assert_eq!(fs::read_dir(scene.folder.join("clients")).unwrap().count(), 0);
     });
 }
+
+/// Nobody accepts: the client takes its file along when it gives up.
+#[test]
+fn a_client_that_gives_up_takes_its_file_along() {
+    watched("a_client_that_gives_up_takes_its_file_along", || {
+        let scene = Scene::new(ClientFile::Required);
+        let options = scene.stage.client_options().deadline(Duration::from_millis(20));
+        let given_up = transport_unix::Connection::connect_with(&scene.stage.address, &options);
+        assert_eq!(kind_of(&given_up), Some(&ErrorKind::TimedOut));
+        assert_eq!(fs::read_dir(scene.folder.join("clients")).unwrap().count(), 0);
+    });
+}
