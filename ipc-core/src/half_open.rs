@@ -204,6 +204,15 @@ impl<T: Transport> Stage<T> {
         }
     }
 
+    /// The stage to go on with, or the step that this one ends in.
+    fn rest_or_go_on(mut self) -> std::result::Result<Self, Step<T>> {
+        match self.rests() {
+            Ok(false) => Ok(self),
+            Ok(true) => Err(Step::Wait(self)),
+            Err(_) => Err(Step::Refused(Refusal::Gone)),
+        }
+    }
+
     /// Whether there is nothing to do before something comes.
     fn rests(&mut self) -> std::io::Result<bool> {
         match self {
@@ -224,10 +233,9 @@ impl<T: Transport> Stage<T> {
                         Step::Wait(stage) => stage,
                         over => return over,
                     },
-                    Ok(None) => match incoming.arm() {
-                        Ok(true) => return Step::Wait(Self::Arriving(incoming)),
-                        Ok(false) => Self::Arriving(incoming),
-                        Err(_) => return Step::Refused(Refusal::Gone),
+                    Ok(None) => match Self::Arriving(incoming).rest_or_go_on() {
+                        Ok(stage) => stage,
+                        Err(over) => return over,
                     },
                     Err(_) => return Step::Refused(Refusal::Gone),
                 },
@@ -236,10 +244,9 @@ impl<T: Transport> Stage<T> {
                         *heard = true;
                         match door.answer(connection, &frame, nonce) {
                             // The last word comes after the verdict: it is not looked for before it is waited for.
-                            Step::Wait(mut stage) => match stage.rests() {
-                                Ok(true) => return Step::Wait(stage),
-                                Ok(false) => stage,
-                                Err(_) => return Step::Refused(Refusal::Gone),
+                            Step::Wait(stage) => match stage.rest_or_go_on() {
+                                Ok(stage) => stage,
+                                Err(over) => return over,
                             },
                             over => return over,
                         }

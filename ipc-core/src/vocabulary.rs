@@ -94,7 +94,8 @@ pub trait IpcSender: AsFd + Send {
 
     /// Has the whole message accepted and keeps it here, to leave together with others in one system call: with
     /// the next [`send_info`](Self::send_info) or [`flush_info`](Self::flush_info), at the goodbye, before an
-    /// unsplit connection receives, or when 64 KiB have gathered.
+    /// unsplit connection reads or waits for messages, or when 64 KiB have gathered. Until then the peer has
+    /// nothing of it, and if this process dies it is lost.
     ///
     /// # Errors
     /// As [`send_info_by`](Self::send_info_by).
@@ -185,7 +186,8 @@ pub trait IpcReceiver: AsFd + Send {
         self.recv_borrowed_by(self.recv_deadline())
     }
 
-    /// Puts the next message into `into`, in place of what was there. False is the peer's goodbye.
+    /// Puts the next message into `into`, in place of what was there. False is the peer's goodbye. A large message
+    /// comes in memory of its own, which takes the place of that of `into`: its capacity may change.
     ///
     /// # Errors
     /// As [`recv_borrowed_by`](Self::recv_borrowed_by); `into` is then as it was.
