@@ -22,6 +22,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
             crowd::stay(scheme, folder.as_ref(), each.parse().unwrap());
             Ok(())
         }
+        ["take-all", address] => crowd::take_all(address),
         ["connect-times", address, times] => crowd::measure(address, times.parse().unwrap()),
         ["serve-shared", address] => shared::serve(address, true),
         ["serve-everybody", address] => shared::serve(address, false),

@@ -51,6 +51,20 @@ fn dribble(mut road: Road) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Connects until it is told no, says how often it was let in, and keeps what it has until it is killed.
+pub fn take_all(address: &str) -> Result<()> {
+    let mut taken = Vec::new();
+    let no = loop {
+        match hobnob::connect_to(address) {
+            Ok(connection) => taken.push(connection),
+            Err(error) => break error,
+        }
+    };
+    say(&format!("{} connections, then: {no}", taken.len()));
+    let _ = std::io::stdin().read(&mut [0]);
+    Ok(())
+}
+
 /// Connects so many times, and says how long the slowest hundredth of that took, in microseconds.
 pub fn measure(address: &str, times: usize) -> Result<()> {
     let mut spans = Vec::with_capacity(times);
