@@ -1,6 +1,11 @@
 //! What the program `actor` does: one function for each role.
 
-use std::io::{self, Read, Write};
+mod restless;
+
+use std::{
+    borrow::BorrowMut,
+    io::{self, Read, Write},
+};
 
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
 
@@ -14,6 +19,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
+        ["restless", who, address] => restless::play(who, address),
         other => panic!("no such role: {other:?}"),
     }
 }
@@ -38,7 +44,8 @@ fn serve(address: &str) -> Result<()> {
 
 /// # Errors
 /// What became of the client instead of a goodbye.
-pub fn echo(mut client: AnyConnection) -> Result<()> {
+pub fn echo(mut client: impl BorrowMut<AnyConnection>) -> Result<()> {
+    let client = client.borrow_mut();
     let mut info = Vec::new();
     while client.recv_info(&mut info)? {
         client.send_info(&info)?;
