@@ -12,6 +12,8 @@ mod house;
 mod process;
 mod program;
 pub mod roles;
+pub mod stage;
+pub mod traced;
 mod users;
 pub mod wire;
 

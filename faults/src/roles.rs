@@ -1,5 +1,6 @@
 //! What the program `actor` does: one function for each role.
 
+mod deed;
 mod restless;
 
 use std::{
@@ -8,6 +9,8 @@ use std::{
 };
 
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
+
+pub use deed::{MARK, MESSAGE, MESSAGES};
 
 /// Plays the role that the arguments name.
 ///
@@ -19,6 +22,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
+        ["deed", what, address] => deed::play(what, address),
         ["restless", who, address] => restless::play(who, address),
         other => panic!("no such role: {other:?}"),
     }
