@@ -1,6 +1,7 @@
 //! What the program `actor` does: one function for each role.
 
 mod deed;
+mod racer;
 mod restless;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
 
 pub use deed::{MARK, MESSAGE, MESSAGES};
+pub use racer::{CRASHED, DIARY, DOUBLE, EXIT, FAILED, LOST, OWNED};
 
 /// Plays the role that the arguments name.
 ///
@@ -23,6 +25,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
         ["deed", what, address] => deed::play(what, address),
+        ["racer", address, place, end] => racer::play(address, place.as_ref(), end.parse().unwrap()),
         ["restless", who, address] => restless::play(who, address),
         other => panic!("no such role: {other:?}"),
     }
