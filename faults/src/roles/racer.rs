@@ -11,6 +11,7 @@ use std::{
 
 use hobnob::{
     AnyConnection, AnyServer, ConnectOptions, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Result,
+    StopHandle,
 };
 use nix::sys::signal::{Signal, raise};
 
@@ -91,13 +92,17 @@ impl Racer<'_> {
 
     fn be_reached(&mut self, server: &mut AnyServer) {
         for _ in 0..QUESTIONS {
-            let answers = thread::scope(|scope| {
-                scope.spawn(|| answer(server));
-                who_answers(self.address)
+            let stop = StopHandle::new().unwrap();
+            server.stop_with(&stop);
+            let answer = thread::scope(|scope| {
+                scope.spawn(|| answer_all(server));
+                let answer = who_answers(self.address);
+                stop.stop();
+                answer
             });
-            match answers {
+            match answer {
                 Ok(id) if id == process::id().to_le_bytes() => {}
-                answers => return self.note(&format!("{LOST}: {answers:?}")),
+                answer => return self.note(&format!("{LOST}: {answer:?}")),
             }
         }
     }
@@ -108,11 +113,12 @@ impl Racer<'_> {
     }
 }
 
-/// Tells one client who this is.
-fn answer(server: &mut AnyServer) -> Result<()> {
-    let mut client = server.accept_client_by(ANSWER)?;
-    client.send_info(&process::id().to_le_bytes())?;
-    client.disconnect_from()
+/// Tells everybody who this is, until it is stopped.
+fn answer_all(server: &mut AnyServer) {
+    while let Ok(mut client) = server.accept_client() {
+        // A racer that asked may have died.
+        let _ = client.send_info(&process::id().to_le_bytes());
+    }
 }
 
 fn who_answers(address: &str) -> Result<Vec<u8>> {
