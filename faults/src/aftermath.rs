@@ -4,19 +4,39 @@
 use std::{
     fs,
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use hobnob::{AnyConnection, AnyServer, Deadline, IpcReceiver, IpcSender, IpcServer};
 
-use crate::{House, Program, roles::echo};
+use crate::{House, Program, each_transport, roles::echo, watched};
 
 /// Far above what anything here takes on a loaded machine: who waits that long waits in vain.
 pub const PATIENCE: Deadline = Deadline::Within(Duration::from_secs(20));
 
 const NEXT_DOOR: &str = "next-door";
+
+/// The directory that a server at a path has its socket in.
+const PLACE: &str = "place";
+
+/// Runs a test over each transport with a name, and once more with a path.
+pub fn each_address(name: &'static str, test: impl Fn(&House, &str)) {
+    each_transport(name, &test);
+    watched(name, || {
+        let house = House::new();
+        let place = house.path().join(PLACE);
+        fs::create_dir(&place).unwrap();
+        test(&house, &format!("unix:{}", place.join("sock").display()));
+    });
+}
+
+/// What to call an address in the rows of what was seen.
+#[must_use]
+pub fn shown(scheme: &str) -> &str {
+    if scheme.contains(':') { "unix at a path" } else { scheme }
+}
 
 /// Another server in the same house, in a process of its own.
 pub struct Neighbour {
@@ -29,7 +49,8 @@ pub struct Neighbour {
 impl Neighbour {
     #[must_use]
     pub fn of(house: &House, scheme: &str) -> Self {
-        let address = format!("{scheme}:{NEXT_DOOR}");
+        let transport = scheme.split(':').next().unwrap();
+        let address = format!("{transport}:{NEXT_DOOR}");
         let mut server = Program::start(&mut house.actor("serve", &[&address]));
         server.wait_for("listening");
         let folder = house.names().join(NEXT_DOOR);
@@ -50,7 +71,7 @@ impl Neighbour {
 
 /// What the folder of a server and the files in it are, whatever they are called.
 #[must_use]
-pub fn identities(folder: &std::path::Path) -> Vec<(u64, u64)> {
+pub fn identities(folder: &Path) -> Vec<(u64, u64)> {
     let inside = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut all: Vec<_> = inside.chain([folder.to_owned()]).collect();
     all.sort();
@@ -94,10 +115,12 @@ fn say_and_hear(mut server: AnyConnection) {
     server.disconnect_from().unwrap();
 }
 
-/// Nothing lies in the directory of names but what the server next door has there.
+/// Nothing lies in the directory of names but what the server next door has there, nor where a path leads.
 pub fn nothing_is_left(house: &House, after: &str) {
     let mut left = house.left_over();
     left.retain(|path| !path.ends_with(NEXT_DOOR));
+    let place = fs::read_dir(house.path().join(PLACE)).into_iter().flatten();
+    left.extend(place.map(|entry| entry.unwrap().path()));
     let inside: Vec<_> =
         left.iter().flat_map(fs::read_dir).flatten().map(|file| file.unwrap().path()).collect();
     assert!(left.is_empty(), "{after}: left over {left:?} with {inside:?}");

@@ -2,7 +2,7 @@
 
 use crate::{
     House, Program,
-    aftermath::{Neighbour, next_start_works},
+    aftermath::{Neighbour, next_start_works, shown},
     saw, skipped,
     traced::{Fate, kill_at, seize},
 };
@@ -42,7 +42,7 @@ pub fn at_every_stop(house: &House, scheme: &str, deed: &str, once: impl Fn(&Sta
     }
     neighbour.must_still_serve(house);
     let seen = "every next start worked at the first try; nothing left";
-    saw("F2", scheme, format!("{deed}: {deaths} deaths in {} system calls", most / 2), seen);
+    saw("F2", shown(scheme), format!("{deed}: {deaths} deaths in {} system calls", most / 2), seen);
 }
 
 impl Stage<'_> {

