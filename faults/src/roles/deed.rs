@@ -2,13 +2,14 @@
 
 use std::io;
 
-use hobnob::{AnyServer, IpcSender, IpcServer, Result};
+use hobnob::{AnyConnection, AnyServer, ConnectOptions, IpcSender, IpcServer, Result};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
 use super::say;
+use crate::aftermath::PATIENCE;
 
 /// What the mark is: a signal that nobody minds.
 pub const MARK: Signal = Signal::SIGURG;
@@ -29,18 +30,23 @@ pub(super) fn play(deed: &str, address: &str) -> Result<()> {
             let mut server: AnyServer = hobnob::new_server(address)?;
             marked(|| server.accept_client()).map(drop)
         }
-        "connect" => marked(|| hobnob::connect_to(address)).map(drop),
+        "connect" => marked(|| connect(address)).map(drop),
         "send" => {
-            let mut server = hobnob::connect_to(address)?;
+            let mut server = connect(address)?;
             let infos: Vec<_> = (0..MESSAGES).map(|number| vec![number; MESSAGE]).collect();
             marked(|| infos.iter().try_for_each(|info| server.send_info(info)))
         }
         "disconnect" => {
-            let mut server = hobnob::connect_to(address)?;
+            let mut server = connect(address)?;
             marked(|| server.disconnect_from())
         }
         other => panic!("no such deed: {other}"),
     }
+}
+
+/// Patiently: each of its system calls waits for the tracer.
+fn connect(address: &str) -> Result<AnyConnection> {
+    AnyConnection::connect_with(&address.parse()?, &ConnectOptions::new().deadline(PATIENCE))
 }
 
 fn marked<R>(deed: impl FnOnce() -> Result<R>) -> Result<R> {

@@ -15,7 +15,7 @@ use hobnob::{
 };
 use nix::sys::signal::{Signal, raise};
 
-use crate::Dice;
+use crate::{Dice, aftermath::PATIENCE};
 
 /// The file in the racers' place that each says its words to, a line each.
 pub const DIARY: &str = "diary";
@@ -33,8 +33,8 @@ pub const CRASHED: &str = "crashed";
 pub const EXIT: i32 = 9;
 
 const WITNESS: &str = "witness";
-/// Who answers later than that is as good as lost. It takes a thousandth of it.
-const ANSWER: Deadline = Deadline::Within(Duration::from_secs(5));
+/// Who answers later than that is lost.
+const ANSWER: Deadline = PATIENCE;
 const PAUSE: Duration = Duration::from_millis(4);
 /// How often an owner has it asked who answers.
 const QUESTIONS: usize = 2;
