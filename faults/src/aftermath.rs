@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hobnob::{AnyConnection, AnyServer, Deadline, IpcReceiver, IpcSender, IpcServer};
+use hobnob::{AnyConnection, AnyServer, Deadline, IpcReceiver, IpcSender, IpcServer, StopHandle};
 
 use crate::{House, Program, each_transport, roles::echo, watched};
 
@@ -124,4 +124,13 @@ pub fn nothing_is_left(house: &House, after: &str) {
     let inside: Vec<_> =
         left.iter().flat_map(fs::read_dir).flatten().map(|file| file.unwrap().path()).collect();
     assert!(left.is_empty(), "{after}: left over {left:?} with {inside:?}");
+}
+
+/// Stops a server when a test is done with it, and also when the test panics: the scope of its thread waits for it.
+pub struct StopAtEnd(pub StopHandle);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }

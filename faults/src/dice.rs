@@ -6,11 +6,11 @@ use std::{env, time::Duration};
 pub struct Dice(u64);
 
 impl Dice {
-    /// The seed is `HOBNOB_SEED`, or always the same. The seed brings the same numbers; how the processes
+    /// The seed is `HOBNOB_DICE`, or always the same. The seed brings the same numbers; how the processes
     /// interleave is not in it.
     #[must_use]
     pub fn of_run() -> Self {
-        let seed = env::var("HOBNOB_SEED").map(|text| text.parse().expect("HOBNOB_SEED is a number"));
+        let seed = env::var("HOBNOB_DICE").map(|text| text.parse().expect("HOBNOB_DICE is a number"));
         Self(seed.unwrap_or(4))
     }
 
@@ -31,11 +31,6 @@ impl Dice {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
-    }
-
-    /// True once in so many.
-    pub fn one_in(&mut self, many: u64) -> bool {
-        self.roll().is_multiple_of(many)
     }
 
     /// A time below `most`, to the microsecond.

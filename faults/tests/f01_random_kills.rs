@@ -1,5 +1,5 @@
 //! F1: SIGKILL at random instants of a server and of a client. `HOBNOB_F1` is the number of kills over each
-//! transport; `HOBNOB_SEED` sets the instants.
+//! transport; `HOBNOB_DICE` sets the instants.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -10,14 +10,14 @@ use std::{
 use faults::{
     Dice, House, Program,
     aftermath::{
-        Neighbour, PATIENCE, each_address, identities, next_start_works, nothing_is_left, reaches_a_server,
-        serves_a_client, shown,
+        Neighbour, PATIENCE, StopAtEnd, each_address, identities, next_start_works, nothing_is_left,
+        reaches_a_server, serves_a_client, shown,
     },
     budget, each_transport, kind_of,
     roles::echo,
     saw,
 };
-use hobnob::{AnyConnection, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Result, StopHandle};
+use hobnob::{AnyConnection, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Result};
 
 /// The longest life of a victim, from its first word.
 const LIFE: Duration = Duration::from_millis(4);
@@ -59,7 +59,6 @@ fn a_client_killed_at_any_instant_stops_neither_its_server_nor_the_next() {
                 let mut server = house.serve_here(scheme);
                 let stop = StopAtEnd(server.stop_handle().unwrap());
                 thread::scope(|scope| {
-                    // Also when this panics: the scope waits for the server.
                     let _stop = stop;
                     scope.spawn(|| {
                         hobnob::serve(server, Duration::from_secs(5), |client| echo(client)).unwrap()
@@ -110,7 +109,7 @@ fn kills(house: &House, scheme: &str, of: &str, once: impl Fn(&mut Fate, &str)) 
     let (many, seed) = ((budget("HOBNOB_F1", 250) / TESTS).max(1), fate.0.seed());
     let mut slowest = Duration::ZERO;
     for number in 1..=many {
-        let after = format!("kill {number} {of}, HOBNOB_SEED={seed}");
+        let after = format!("kill {number} {of}, HOBNOB_DICE={seed}");
         once(&mut fate, &after);
         slowest = slowest.max(next_start_works(house, scheme, &after));
         neighbour.must_be_untouched(&after);
@@ -119,14 +118,6 @@ fn kills(house: &House, scheme: &str, of: &str, once: impl Fn(&mut Fate, &str)) 
     let seen =
         format!("every next start worked at the first try, the slowest in {slowest:.1?}; nothing left");
     saw("F1", shown(scheme), format!("{many} kills {of}"), seen);
-}
-
-struct StopAtEnd(StopHandle);
-
-impl Drop for StopAtEnd {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
 }
 
 /// The instants of death.

@@ -6,16 +6,14 @@ use std::{fs, thread};
 
 use faults::{
     House,
-    aftermath::{PATIENCE, each_address, nothing_is_left, reaches_a_server},
+    aftermath::{PATIENCE, StopAtEnd, each_address, nothing_is_left, reaches_a_server},
     each_transport,
     roles::{MESSAGE, MESSAGES, echo},
     stage::{Stage, at_every_stop},
     traced::Fate,
     wire,
 };
-use hobnob::{
-    AnyConnection, AnyServer, Error, ErrorKind, IpcConnection, IpcReceiver, IpcServer, Result, StopHandle,
-};
+use hobnob::{AnyConnection, AnyServer, Error, ErrorKind, IpcConnection, IpcReceiver, IpcServer, Result};
 
 #[test]
 fn a_server_that_dies_at_any_system_call_of_its_start_stops_no_other() {
@@ -127,7 +125,6 @@ fn with_a_server(
                 }
             }
         });
-        // Also when this panics: the scope waits for the server.
         let _stop = StopAtEnd(stop);
         let fate = stage.kill(stage.victim());
         reaches_a_server(house, scheme, &stage.after);
@@ -157,12 +154,4 @@ fn receive_all(mut client: AnyConnection) -> (u8, std::result::Result<(), ErrorK
         }
     }
     unreachable!("so many messages were never sent")
-}
-
-struct StopAtEnd(StopHandle);
-
-impl Drop for StopAtEnd {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
 }
