@@ -62,9 +62,10 @@ impl House {
         entries.map(|entry| entry.unwrap().path()).collect()
     }
 
+    /// The name over this transport. What is a whole address already stays one.
     #[must_use]
     pub fn address(scheme: &str) -> String {
-        format!("{scheme}:{NAME}")
+        if scheme.contains(':') { scheme.to_owned() } else { format!("{scheme}:{NAME}") }
     }
 
     /// The actor in a role of `roles`, with this house's names.

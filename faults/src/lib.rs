@@ -6,16 +6,21 @@
 //! `HOBNOB_F1=20000 cargo test --release -p faults --test f01_random_kills -- --nocapture`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
 
+pub mod aftermath;
+mod dice;
 mod house;
 mod process;
 mod program;
 pub mod roles;
+pub mod stage;
+pub mod traced;
 mod users;
 pub mod wire;
 
 use std::{env, io::Write};
 
 pub use conformance::{kind_of, watched};
+pub use dice::Dice;
 pub use house::{House, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};

@@ -4,8 +4,19 @@ mod crowd;
 mod shared;
 
 use std::io::{self, Read, Write};
+mod deed;
+mod racer;
+mod restless;
+
+use std::{
+    borrow::BorrowMut,
+    io::{self, Read, Write},
+};
 
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
+
+pub use deed::{MARK, MESSAGE, MESSAGES};
+pub use racer::{CRASHED, DIARY, DOUBLE, EXIT, FAILED, LOST, OWNED};
 
 /// Plays the role that the arguments name.
 ///
@@ -29,6 +40,9 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk-to", uid, address, times] => {
             shared::talk(uid.parse().unwrap(), address, times.parse().unwrap())
         }
+        ["deed", what, address] => deed::play(what, address),
+        ["racer", address, place, end] => racer::play(address, place.as_ref(), end.parse().unwrap()),
+        ["restless", who, address] => restless::play(who, address),
         other => panic!("no such role: {other:?}"),
     }
 }
@@ -53,7 +67,8 @@ fn serve(address: &str) -> Result<()> {
 
 /// # Errors
 /// What became of the client instead of a goodbye.
-pub fn echo(mut client: AnyConnection) -> Result<()> {
+pub fn echo(mut client: impl BorrowMut<AnyConnection>) -> Result<()> {
+    let client = client.borrow_mut();
     let mut info = Vec::new();
     while client.recv_info(&mut info)? {
         client.send_info(&info)?;
