@@ -1,5 +1,10 @@
 //! What the program `actor` does: one function for each role.
 
+pub mod dying;
+mod host;
+mod patient;
+mod pouring;
+
 use std::io::{self, Read, Write};
 
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
@@ -14,6 +19,16 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
+        ["serve-patiently", address] => patient::serve(address),
+        ["deaf", address] => patient::deaf(address),
+        ["die", scheme, place] => dying::die(scheme, place),
+        ["die-as-host", address, after] => host::die(address, after.parse().unwrap()),
+        ["pour", address, seed, most] => pouring::client(address, [seed, most]),
+        ["pour-out", address, seed, most] => pouring::server(address, [seed, most]),
+        ["pour-by-hand", scheme, seed, most, whole, part] => {
+            pouring::by_hand(scheme, [seed, most], whole.parse().unwrap(), part.parse().unwrap())
+        }
+        ["shake", address] => shake(address),
         other => panic!("no such role: {other:?}"),
     }
 }
@@ -57,6 +72,14 @@ fn talk(address: &str, times: u64) -> Result<()> {
     }
     say("done");
     Ok(())
+}
+
+/// Connects and leaves, over and over: hardly more than handshakes.
+fn shake(address: &str) -> Result<()> {
+    say("shaking");
+    loop {
+        hobnob::connect_to(address)?;
+    }
 }
 
 /// Starts and stops a server, so many times.
