@@ -4,6 +4,7 @@ pub mod dying;
 mod host;
 mod patient;
 mod pouring;
+mod visitor;
 
 use std::io::{self, Read, Write};
 
@@ -28,6 +29,8 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["pour-by-hand", scheme, seed, most, whole, part] => {
             pouring::by_hand(scheme, [seed, most], whole.parse().unwrap(), part.parse().unwrap())
         }
+        ["tell", address] => visitor::tell(address),
+        ["echo-back", address] => visitor::echo_back(address),
         ["shake", address] => shake(address),
         other => panic!("no such role: {other:?}"),
     }
