@@ -1,6 +1,7 @@
 //! What the program `actor` does: one function for each role.
 
 pub mod dying;
+pub mod forked;
 mod host;
 mod patient;
 mod pouring;
@@ -31,6 +32,8 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         }
         ["tell", address] => visitor::tell(address),
         ["echo-back", address] => visitor::echo_back(address),
+        ["fork-server", address, deed] => forked::server(address, deed),
+        ["fork-client", address, deed] => forked::client(address, deed),
         ["shake", address] => shake(address),
         other => panic!("no such role: {other:?}"),
     }
