@@ -1,5 +1,6 @@
 //! What the program `actor` does: one function for each role.
 
+mod crowd;
 pub mod dying;
 pub mod forked;
 mod host;
@@ -34,6 +35,12 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["echo-back", address] => visitor::echo_back(address),
         ["fork-server", address, deed] => forked::server(address, deed),
         ["fork-client", address, deed] => forked::client(address, deed),
+        ["serve-crowd", address] => crowd::serve(address),
+        ["crowd", address, clients, messages] => {
+            crowd::play(address, clients.parse().unwrap(), messages.parse().unwrap())
+        }
+        ["hoard"] => crowd::hoard(),
+        ["squeeze", address] => crowd::squeeze(address),
         ["shake", address] => shake(address),
         other => panic!("no such role: {other:?}"),
     }

@@ -163,7 +163,8 @@ fn echoes(road: &mut AnyConnection, deed: &str) {
 /// What the files in the folder of the server are.
 fn files(house: &House) -> Vec<(std::path::PathBuf, u64)> {
     let folder = house.folder();
-    let entries = [house.names(), folder.clone(), folder.join("clients")].map(|at| fs::read_dir(at).unwrap());
+    let entries = [house.names(), folder.clone(), folder.join("clients")]
+        .map(|at| fs::read_dir(at).into_iter().flatten());
     let mut all: Vec<_> = entries.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     all.sort();
     all.into_iter().map(|path| (path.clone(), fs::symlink_metadata(path).unwrap().ino())).collect()
