@@ -7,7 +7,7 @@ use crate::Dice;
 pub const LARGEST: usize = 16 << 20;
 
 /// A prime, so that the bytes of a large message are not like those a round number before.
-const PERIOD: usize = 999_983;
+const PERIOD: usize = 65_521;
 
 pub struct Stream {
     bytes: Vec<u8>,
@@ -21,7 +21,10 @@ impl Stream {
     #[must_use]
     pub fn new(seed: u64, most: usize) -> Self {
         let (length, mut dice) = (most + PERIOD, Dice::of(0));
-        let mut bytes: Vec<u8> = (0..PERIOD.div_ceil(8)).flat_map(|_| dice.roll().to_le_bytes()).collect();
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < PERIOD {
+            bytes.extend(dice.roll().to_le_bytes());
+        }
         bytes.truncate(PERIOD);
         while bytes.len() < length {
             bytes.extend_from_within(..bytes.len().min(length - bytes.len()));
