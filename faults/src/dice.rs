@@ -33,6 +33,11 @@ impl Dice {
         z ^ (z >> 31)
     }
 
+    /// True once in so many.
+    pub fn one_in(&mut self, many: u64) -> bool {
+        self.roll().is_multiple_of(many)
+    }
+
     /// A time below `most`, to the microsecond.
     pub fn below(&mut self, most: Duration) -> Duration {
         Duration::from_micros(self.roll() % most.as_micros() as u64)

@@ -14,6 +14,8 @@ mod program;
 pub mod roles;
 pub mod stage;
 pub mod traced;
+mod settles;
+mod stream;
 mod users;
 pub mod wire;
 
@@ -21,9 +23,11 @@ use std::{env, io::Write};
 
 pub use conformance::{kind_of, watched};
 pub use dice::Dice;
-pub use house::{House, each_transport};
+pub use house::{House, NAME, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};
+pub use settles::{live_for, settles};
+pub use stream::{LARGEST, Stream, size};
 pub use users::{ATTACKER, OTHER, is_root, skipped};
 
 /// How often to try, or how many seconds: what the variable says, or else `small`.

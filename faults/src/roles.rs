@@ -1,12 +1,17 @@
 //! What the program `actor` does: one function for each role.
 
 mod crowd;
-mod shared;
-
-use std::io::{self, Read, Write};
 mod deed;
+pub mod dying;
+pub mod forked;
+mod host;
+mod loiter;
+mod patient;
+mod pouring;
 mod racer;
 mod restless;
+mod shared;
+mod visitor;
 
 use std::{
     borrow::BorrowMut,
@@ -28,13 +33,13 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
-        ["crowd", scheme, folder, each] => {
+        ["loiter", scheme, folder, each] => {
             let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
-            crowd::stay(scheme, folder.as_ref(), each.parse().unwrap());
+            loiter::stay(scheme, folder.as_ref(), each.parse().unwrap());
             Ok(())
         }
-        ["take-all", address] => crowd::take_all(address),
-        ["connect-times", address, times] => crowd::measure(address, times.parse().unwrap()),
+        ["take-all", address] => loiter::take_all(address),
+        ["connect-times", address, times] => loiter::measure(address, times.parse().unwrap()),
         ["serve-shared", address] => shared::serve(address, true),
         ["serve-everybody", address] => shared::serve(address, false),
         ["talk-to", uid, address, times] => {
@@ -43,6 +48,26 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["deed", what, address] => deed::play(what, address),
         ["racer", address, place, end] => racer::play(address, place.as_ref(), end.parse().unwrap()),
         ["restless", who, address] => restless::play(who, address),
+        ["serve-patiently", address] => patient::serve(address),
+        ["deaf", address] => patient::deaf(address),
+        ["die", scheme, place] => dying::die(scheme, place),
+        ["die-as-host", address, after] => host::die(address, after.parse().unwrap()),
+        ["pour", address, seed, most] => pouring::client(address, [seed, most]),
+        ["pour-out", address, seed, most] => pouring::server(address, [seed, most]),
+        ["pour-by-hand", scheme, seed, most, whole, part] => {
+            pouring::by_hand(scheme, [seed, most], whole.parse().unwrap(), part.parse().unwrap())
+        }
+        ["tell", address] => visitor::tell(address),
+        ["echo-back", address] => visitor::echo_back(address),
+        ["fork-server", address, deed] => forked::server(address, deed),
+        ["fork-client", address, deed] => forked::client(address, deed),
+        ["serve-crowd", address] => crowd::serve(address),
+        ["crowd", address, clients, messages] => {
+            crowd::play(address, clients.parse().unwrap(), messages.parse().unwrap())
+        }
+        ["hoard"] => crowd::hoard(),
+        ["squeeze", address] => crowd::squeeze(address),
+        ["shake", address] => shake(address),
         other => panic!("no such role: {other:?}"),
     }
 }
@@ -87,6 +112,14 @@ fn talk(address: &str, times: u64) -> Result<()> {
     }
     say("done");
     Ok(())
+}
+
+/// Connects and leaves, over and over: hardly more than handshakes.
+fn shake(address: &str) -> Result<()> {
+    say("shaking");
+    loop {
+        hobnob::connect_to(address)?;
+    }
 }
 
 /// Starts and stops a server, so many times.

@@ -66,6 +66,17 @@ pub fn verdict(body: &[u8]) -> (u8, [u8; 16], [u8; 16]) {
     (body[at], body[at + 1..at + 17].try_into().unwrap(), body[at + 17..at + 33].try_into().unwrap())
 }
 
+/// A verdict that says yes, whole: magic, version, scheme, limit, schema, code, the client's nonce, one to send back.
+#[must_use]
+pub fn yes(scheme: &str, echo: [u8; 16]) -> Vec<u8> {
+    let hello = hello_body(scheme, echo);
+    let mut body = hello[..hello.len() - 16].to_vec();
+    body.push(0);
+    body.extend(echo);
+    body.extend(fresh());
+    frame(VERDICT, &body)
+}
+
 /// The 64 bytes that a FIFO client writes to the rendezvous.
 #[must_use]
 pub fn knock_record(pid: u32, id: [u8; 16], nonce: [u8; 16]) -> [u8; 64] {

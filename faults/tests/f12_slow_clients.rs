@@ -20,7 +20,7 @@ fn a_users_slow_clients_do_not_hold_up_another_users() {
         let idle = p99(house, &address);
         let folder = house.folder();
         let crowd = &[scheme, folder.to_str().unwrap(), "200"];
-        let mut crowd = Program::start(&mut house.actor_as(ATTACKER, "crowd", crowd));
+        let mut crowd = Program::start(&mut house.actor_as(ATTACKER, "loiter", crowd));
         crowd.wait_for("all have come");
         let crowded = p99(house, &address);
         let tries = format!("{} connects alone, as many beside 400 slow clients of another uid", connects());
