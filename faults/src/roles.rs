@@ -1,5 +1,8 @@
 //! What the program `actor` does: one function for each role.
 
+mod puppet;
+mod witness;
+
 use std::io::{self, Read, Write};
 
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
@@ -14,6 +17,11 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
+        ["puppet", folder] => {
+            puppet::obey(folder);
+            Ok(())
+        }
+        ["witness", address] => witness::witness(address),
         other => panic!("no such role: {other:?}"),
     }
 }

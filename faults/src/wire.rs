@@ -141,6 +141,12 @@ impl Road {
         Self { scheme: "unix", to, from, nonce: fresh(), _held: Vec::new() }
     }
 
+    /// A road over the client's ends of a pair of FIFOs, with what is held until it is welcome.
+    #[must_use]
+    pub fn over_fifos(to: File, from: File, held: Vec<File>) -> Self {
+        Self { scheme: "fifo", to, from, nonce: fresh(), _held: held }
+    }
+
     /// The hello that an honest client says.
     #[must_use]
     pub fn hello(&self) -> Vec<u8> {

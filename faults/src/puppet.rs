@@ -1,0 +1,73 @@
+//! Another user's process that does what the test tells it, one command a line, so that a test can say in one place
+//! and in order what each of several users does.
+
+use std::{fs, io::Write, path::Path};
+
+use crate::{House, Program, wire};
+
+/// A process of some user, in the server's folder: `clients/x` and `sock` are paths to it.
+pub struct Puppet {
+    program: Program,
+    /// The number that it knows itself by.
+    pub pid: u32,
+}
+
+impl Puppet {
+    /// A process of this user; the server's folder must be there.
+    #[must_use]
+    pub fn start(house: &House, uid: u32) -> Self {
+        Self::over(Program::start(&mut house.actor_as(uid, "puppet", &[house.folder().to_str().unwrap()])))
+    }
+
+    /// The same, in a PID namespace of its own.
+    #[must_use]
+    pub fn start_in_new_pids(house: &House, uid: u32) -> Self {
+        let arguments = [&uid.to_string(), "puppet", house.folder().to_str().unwrap()];
+        Self::over(Program::start(&mut house.actor_as(0, "in-new-pids", &arguments)))
+    }
+
+    fn over(mut program: Program) -> Self {
+        let ready = program.wait_for("puppet");
+        let pid = ready.rsplit_once(' ').unwrap().1.parse().unwrap();
+        Self { program, pid }
+    }
+
+    /// Does what `roles::puppet` knows by these words, and gives what came of it, or the error's name.
+    ///
+    /// # Errors
+    /// What the operating system said.
+    pub fn tries(&mut self, words: &str) -> Result<String, String> {
+        writeln!(self.program.stdin, "{words}").unwrap();
+        let answer = self.program.wait_for("");
+        match answer.split_once(' ') {
+            Some(("done", what)) => Ok(what.to_owned()),
+            Some(("failed", why)) => Err(why.to_owned()),
+            _ => panic!("{words}: {answer}"),
+        }
+    }
+
+    /// The same, and it must succeed.
+    pub fn does(&mut self, words: &str) -> String {
+        self.tries(words).unwrap_or_else(|why| panic!("{words}: {why}"))
+    }
+
+    /// A name that an honest client of this process could have chosen.
+    #[must_use]
+    pub fn fresh_name(&self) -> String {
+        format!("clients/{}", wire::stem(self.pid, wire::fresh()))
+    }
+
+    /// What the kernel says of it.
+    #[must_use]
+    pub fn process(&self) -> crate::Process {
+        self.program.process()
+    }
+}
+
+/// What a file is: device, inode, mode, owner, links. `None`: it is not there.
+#[must_use]
+pub fn file(path: &Path) -> Option<[u64; 5]> {
+    use std::os::unix::fs::MetadataExt;
+    let found = fs::symlink_metadata(path).ok()?;
+    Some([found.dev(), found.ino(), found.mode().into(), found.uid().into(), found.nlink()])
+}
