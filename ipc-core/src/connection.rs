@@ -2,15 +2,13 @@
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use crate::{
     Address, Config, ConnectOptions, Deadline, IpcConnection, IpcReceiver, IpcSender, Link, Peer, Receiver,
     Result, Sender, StopHandle, Transport, WaitStrategy, connecting, drive::Waiting, pool::Pool,
+    shares::Slot,
 };
 
 /// A connection over the transport `T`. Dropping it says goodbye without waiting.
@@ -29,26 +27,8 @@ pub(crate) struct Shared {
     pub(crate) made_by: u32,
     /// Lends memory for large messages.
     pub(crate) pool: Arc<Pool>,
-    /// Held by a server's connections, for counting.
+    /// One of the clients that a server admits at once.
     slot: OnceLock<Slot>,
-}
-
-/// One of the clients that a server admits at once.
-#[derive(Debug)]
-pub(crate) struct Slot(Arc<AtomicUsize>);
-
-impl Slot {
-    /// Takes a place, unless `most` are taken.
-    pub(crate) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        taken.fetch_update(SeqCst, SeqCst, |n| (n < most).then_some(n + 1)).ok()?;
-        Some(Self(taken.clone()))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
-    }
 }
 
 impl<T: Transport> Connection<T> {

@@ -19,6 +19,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether clients must show a client file.
     pub client_file: ClientFile,
+    /// Whether other users can reach the server.
+    pub shared: bool,
     /// The directory of names, instead of the usual ones.
     pub directory: Option<PathBuf>,
     /// Users whose servers are trusted besides our own and root's.
@@ -137,6 +139,20 @@ impl ServerOptions {
     #[must_use]
     pub fn wait(mut self, strategy: WaitStrategy) -> Self {
         self.config.wait = strategy;
+        self
+    }
+
+    /// Lets other users reach the server; [`allow`](Self::allow) says which of them may come in. Their clients must
+    /// find the directory of names: root's is `/run/hobnob`, any other needs `$HOBNOB_DIR` or `directory`, and they
+    /// must trust the server ([`ConnectOptions::trust_server`]) unless root runs it.
+    ///
+    /// The directory of names and the server's folder get mode 0711, the folder for clients' files 03733 with our
+    /// group (what clients make there our group can open), so that others can neither list it nor touch what is
+    /// not theirs. Every user, our own too, then has a share of the clients and of the places in the handshake:
+    /// whatever one user takes, a part of what is left remains for the next.
+    #[must_use]
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.config.shared = shared;
         self
     }
 

@@ -133,6 +133,11 @@ pub trait Handshake<T: Transport>: Wait {
     /// The road cannot come up, or the other side is known to be gone.
     fn step(&mut self, now: Instant) -> Result<Option<Link<T>>>;
 
+    /// On the server's side: who is coming, once that is known; before the link is handed out, if it can be.
+    fn peer(&self) -> Option<&Peer> {
+        None
+    }
+
     /// On the client's side: the server has said yes. What it takes away from the rendezvous before it does so
     /// is gone.
     fn welcome(&mut self) {}
@@ -149,6 +154,9 @@ pub enum Arrival<T: Transport> {
 
 /// Takes clients in.
 pub trait Listener<T: Transport>: Wait {
+    /// How many descriptors it takes to take a client in; so many are kept in reserve.
+    const DESCRIPTORS: usize = 1;
+
     /// The next client, if one is there. Clients that are hostile or dead are [`Arrival::Rejected`].
     ///
     /// # Errors
@@ -221,6 +229,10 @@ impl<T: Transport> Wait for Up<T> {
 impl<T: Transport> Handshake<T> for Up<T> {
     fn step(&mut self, _: Instant) -> Result<Option<Link<T>>> {
         Ok(self.0.take())
+    }
+
+    fn peer(&self) -> Option<&Peer> {
+        self.0.as_ref().map(|link| &link.peer)
     }
 }
 
