@@ -21,7 +21,7 @@ pub use conformance::{kind_of, watched};
 pub use house::{House, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};
-pub use puppet::{Puppet, file};
+pub use puppet::{Puppet, file, in_new_pids};
 pub use users::{ATTACKER, OTHER, is_root, skipped};
 
 /// How often to try, or how many seconds: what the variable says, or else `small`.

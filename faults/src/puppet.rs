@@ -1,13 +1,13 @@
 //! Another user's process that does what the test tells it, one command a line, so that a test can say in one place
 //! and in order what each of several users does.
 
-use std::{fs, io::Write, path::Path};
+use std::{cell::RefCell, fs, io::Write, path::Path, process::Command};
 
 use crate::{House, Program, wire};
 
 /// A process of some user, in the server's folder: `clients/x` and `sock` are paths to it.
 pub struct Puppet {
-    program: Program,
+    program: RefCell<Program>,
     /// The number that it knows itself by.
     pub pid: u32,
 }
@@ -19,26 +19,27 @@ impl Puppet {
         Self::over(Program::start(&mut house.actor_as(uid, "puppet", &[house.folder().to_str().unwrap()])))
     }
 
-    /// The same, in a PID namespace of its own.
+    /// The same, in a PID namespace of its own, inside ours.
     #[must_use]
     pub fn start_in_new_pids(house: &House, uid: u32) -> Self {
-        let arguments = [&uid.to_string(), "puppet", house.folder().to_str().unwrap()];
-        Self::over(Program::start(&mut house.actor_as(0, "in-new-pids", &arguments)))
+        let actor = house.actor_as(uid, "puppet", &[house.folder().to_str().unwrap()]);
+        Self::over(Program::start(&mut in_new_pids(&actor, uid)))
     }
 
     fn over(mut program: Program) -> Self {
         let ready = program.wait_for("puppet");
         let pid = ready.rsplit_once(' ').unwrap().1.parse().unwrap();
-        Self { program, pid }
+        Self { program: RefCell::new(program), pid }
     }
 
     /// Does what `roles::puppet` knows by these words, and gives what came of it, or the error's name.
     ///
     /// # Errors
     /// What the operating system said.
-    pub fn tries(&mut self, words: &str) -> Result<String, String> {
-        writeln!(self.program.stdin, "{words}").unwrap();
-        let answer = self.program.wait_for("");
+    pub fn tries(&self, words: &str) -> Result<String, String> {
+        let mut program = self.program.borrow_mut();
+        writeln!(program.stdin, "{words}").unwrap();
+        let answer = program.wait_for("");
         match answer.split_once(' ') {
             Some(("done", what)) => Ok(what.to_owned()),
             Some(("failed", why)) => Err(why.to_owned()),
@@ -47,7 +48,7 @@ impl Puppet {
     }
 
     /// The same, and it must succeed.
-    pub fn does(&mut self, words: &str) -> String {
+    pub fn does(&self, words: &str) -> String {
         self.tries(words).unwrap_or_else(|why| panic!("{words}: {why}"))
     }
 
@@ -55,12 +56,6 @@ impl Puppet {
     #[must_use]
     pub fn fresh_name(&self) -> String {
         format!("clients/{}", wire::stem(self.pid, wire::fresh()))
-    }
-
-    /// What the kernel says of it.
-    #[must_use]
-    pub fn process(&self) -> crate::Process {
-        self.program.process()
     }
 }
 
@@ -70,4 +65,20 @@ pub fn file(path: &Path) -> Option<[u64; 5]> {
     use std::os::unix::fs::MetadataExt;
     let found = fs::symlink_metadata(path).ok()?;
     Some([found.dev(), found.ino(), found.mode().into(), found.uid().into(), found.nlink()])
+}
+
+/// This command, for this user, in a PID namespace of its own with its own /proc; as root.
+#[must_use]
+pub fn in_new_pids(command: &Command, uid: u32) -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
+    unshare.arg(format!("--setgid={uid}")).arg(format!("--setuid={uid}"));
+    unshare.arg(command.get_program()).args(command.get_args()).current_dir("/");
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => unshare.env(name, value),
+            None => unshare.env_remove(name),
+        };
+    }
+    unshare
 }

@@ -159,7 +159,8 @@ impl Road {
     /// The server hung up.
     pub fn shake(&mut self) -> io::Result<u8> {
         let hello = self.hello();
-        self.write_all(&hello)?;
+        // A server that says no without reading may be gone already; its verdict can still be read.
+        let _ = self.write_all(&hello);
         let (kind, body) = self.read_frame()?;
         assert_eq!(kind, VERDICT);
         let (code, echo, nonce) = verdict(&body);

@@ -2,13 +2,16 @@
 
 use std::thread;
 
-use hobnob::{AnyConnection, AnyServer, IpcConnection, IpcReceiver, IpcSender, IpcServer, PeerPid, Result, ServerOptions};
+use hobnob::{
+    AnyConnection, AnyServer, IpcConnection, IpcReceiver, IpcSender, IpcServer, PeerPid, Result,
+    ServerOptions,
+};
 
 use crate::roles::say;
 
 /// Echoes, and prints for each message `uid pid text` of the peer that it came from, before the echo.
 pub fn witness(address: &str) -> Result<()> {
-    let options = ServerOptions::new().allow(|_| true);
+    let options = ServerOptions::new().shared(true).allow(|_| true);
     let mut server = AnyServer::new_server_with(&address.parse()?, &options)?;
     say("listening");
     loop {

@@ -49,6 +49,7 @@ impl State {
             ["knock", stem] => self.knock(stem),
             ["shake"] => self.shake(),
             ["say", text] => self.say(text),
+            ["hear"] => self.hear(),
             ["links"] => self.links(),
             ["close"] => self.close(),
             ["await-hand", path] => self.await_hand(path),
@@ -125,7 +126,12 @@ impl State {
     fn say(&mut self, text: &str) -> Done {
         let road = self.road.as_mut().unwrap();
         done(road.write_all(&wire::frame(wire::DATA, text.as_bytes())))?;
-        let (_, body) = road.read_frame().map_err(|error| errno(&error))?;
+        self.hear()
+    }
+
+    /// What the server says next.
+    fn hear(&mut self) -> Done {
+        let (_, body) = self.road.as_mut().unwrap().read_frame().map_err(|error| errno(&error))?;
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
@@ -135,13 +141,15 @@ impl State {
         Ok((links(road.reader()) + links(road.writer())).to_string())
     }
 
-    /// Leaves without a word; what came in the meantime, to the last byte, is the answer.
+    /// Says goodbye; what came in the meantime, to the last byte, is the answer.
     fn close(&mut self) -> Done {
         (self.socket, self.handed, self.counter) = (None, None, None);
         let Some(mut road) = self.road.take() else { return Ok(String::new()) };
-        done(road.write_all(&wire::frame(wire::GOODBYE, b"")))?;
+        done(wire::blocking(road.reader()))?;
+        // The server may be gone already, and may have left our words unread.
+        let _ = road.write_all(&wire::frame(wire::GOODBYE, b""));
         let mut rest = Vec::new();
-        done(road.read_to_end(&mut rest).map(drop))?;
+        let _ = road.read_to_end(&mut rest);
         Ok(rest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
