@@ -78,7 +78,9 @@ impl House {
     pub fn actor_as(&self, uid: u32, role: &str, arguments: &[&str]) -> Command {
         let copy = self.path().join("actor");
         if !copy.exists() {
-            fs::copy(env_actor(), &copy).unwrap();
+            // By another process: while this one had it open for writing, a test beside this one could fork, and the
+            // child that still had it open would keep it from being executed (ETXTBSY).
+            assert!(Command::new("cp").arg(env_actor()).arg(&copy).status().unwrap().success());
             fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let mut command = Command::new(copy);
