@@ -6,12 +6,13 @@
 //! `HOBNOB_F1=20000 cargo test --release -p faults --test f01_random_kills -- --nocapture`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
 
-mod handover;
 mod house;
 mod process;
 mod program;
 mod puppet;
 pub mod roles;
+mod sockets;
+mod tree;
 mod users;
 pub mod wire;
 
@@ -22,6 +23,7 @@ pub use house::{House, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};
 pub use puppet::{Puppet, file, in_new_pids};
+pub use tree::Tree;
 pub use users::{ATTACKER, OTHER, is_root, skipped};
 
 /// How often to try, or how many seconds: what the variable says, or else `small`.

@@ -1,13 +1,13 @@
 //! What a puppet does towards the server: each step of a client's way in by itself, right or wrong.
 
 use std::{
-    ffi::OsString,
+    ffi::OsStr,
     fs::{self, File},
     io::{Read, Write},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::{
-            ffi::OsStringExt,
+            ffi::OsStrExt,
             fs::PermissionsExt,
             net::{UnixListener, UnixStream},
         },
@@ -17,13 +17,13 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket},
+    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
     sys::stat::Mode,
     unistd::mkfifo,
 };
 
 use super::{Done, bytes, done, errno, links, octal, parts};
-use crate::{handover, wire};
+use crate::{sockets, wire};
 
 /// How far it has come.
 #[derive(Default)]
@@ -38,9 +38,9 @@ pub(super) struct State {
 impl State {
     pub(super) fn command(&mut self, words: &[&str]) -> Done {
         match *words {
-            ["bind", path] => self.bind(path.into(), Some(0o700)),
-            ["bind", path, mode] => self.bind(path.into(), Some(octal(mode))),
-            ["bind-bytes", hex] => self.bind(bytes(hex), None),
+            ["bind", path] => self.bind(path.as_bytes(), 0o700),
+            ["bind", path, mode] => self.bind(path.as_bytes(), octal(mode)),
+            ["bind-bytes", hex] => self.bind(&bytes(hex), 0o700),
             ["bind-nothing"] => self.bind_nothing(),
             ["connect"] => self.connect("sock"),
             ["pair", stem] => self.pair(stem, "600"),
@@ -62,17 +62,18 @@ impl State {
         }
     }
 
-    /// A socket bound to these bytes, whatever they are; the mode is for the file, if one is to be made.
-    fn bind(&mut self, path: Vec<u8>, mode: Option<u32>) -> Done {
+    /// A socket bound to these bytes, whatever they are; the mode is for the file, if it is one.
+    fn bind(&mut self, path: &[u8], mode: u32) -> Done {
         let socket = fresh_socket()?;
-        let address = match path.split_first() {
-            Some((0, rest)) => UnixAddr::new_abstract(rest)?,
-            _ => UnixAddr::new(Path::new(&OsString::from_vec(path.clone())))?,
-        };
-        bind(socket.as_raw_fd(), &address)?;
+        sockets::bind_bytes(socket.as_fd(), path)?;
         self.socket = Some(socket);
-        let Some(mode) = mode else { return Ok(String::new()) };
-        done(fs::set_permissions(OsString::from_vec(path), fs::Permissions::from_mode(mode)))
+        // To the kernel too a path ends at its first NUL.
+        match path.split(|byte| *byte == 0).next() {
+            None | Some([]) => Ok(String::new()),
+            Some(file) => {
+                done(fs::set_permissions(OsStr::from_bytes(file), fs::Permissions::from_mode(mode)))
+            }
+        }
     }
 
     fn bind_nothing(&mut self) -> Done {
@@ -161,12 +162,12 @@ impl State {
 
     fn hand(&self, path: &str, what: std::os::fd::BorrowedFd<'_>) -> Done {
         let to = UnixStream::connect(path).map_err(|error| errno(&error))?;
-        handover::give(&to, what).map(|()| String::new())
+        sockets::give(&to, what).map(|()| String::new())
     }
 
     fn take(&self) -> Result<OwnedFd, Errno> {
         let (from, _) = self.counter.as_ref().unwrap().accept().map_err(|error| errno(&error))?;
-        handover::take(&from)
+        sockets::take(&from)
     }
 
     fn take_hand(&mut self) -> Done {

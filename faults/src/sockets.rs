@@ -1,7 +1,10 @@
-//! Descriptors from one process to another (SCM_RIGHTS, unix(7)).
+//! What sockets can do that no safe wrapper does (unix(7)): descriptors from one process to another, and addresses of
+//! any bytes.
+#![allow(unsafe_code, reason = "the one address of unsafe code for sockets")]
 
 use std::{
     io::{IoSlice, IoSliceMut},
+    mem::offset_of,
     os::{
         fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::net::UnixStream,
@@ -11,6 +14,7 @@ use std::{
 use nix::{
     cmsg_space,
     errno::Errno,
+    libc,
     sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg},
 };
 
@@ -28,7 +32,6 @@ pub fn give(to: &UnixStream, what: BorrowedFd<'_>) -> nix::Result<()> {
 ///
 /// # Errors
 /// What the operating system says; ENOMSG: no descriptor came.
-#[allow(unsafe_code, reason = "nix hands received descriptors out as plain numbers")]
 pub fn take(from: &UnixStream) -> nix::Result<OwnedFd> {
     let mut byte = [0];
     let mut room = [IoSliceMut::new(&mut byte)];
@@ -42,4 +45,23 @@ pub fn take(from: &UnixStream) -> nix::Result<OwnedFd> {
         }
         _ => Err(Errno::ENOMSG),
     }
+}
+
+/// Binds a socket to exactly these bytes: none makes the kernel choose, a first NUL is an abstract name, and 108
+/// bytes without a NUL are allowed too.
+///
+/// # Errors
+/// What the operating system says.
+pub fn bind_bytes(socket: BorrowedFd<'_>, path: &[u8]) -> nix::Result<()> {
+    let mut address =
+        libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
+    for (to, from) in address.sun_path.iter_mut().zip(path) {
+        *to = from.cast_signed();
+    }
+    let length = offset_of!(libc::sockaddr_un, sun_path) + path.len().min(address.sun_path.len());
+    // SAFETY: the address is a live local of at least `length` bytes, and the kernel only reads it. The descriptor is
+    // borrowed, so it is open.
+    let bound =
+        unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length as libc::socklen_t) };
+    Errno::result(bound).map(drop)
 }

@@ -1,0 +1,74 @@
+//! The server, under strace where that is to be had.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use faults::{House, Program, skipped};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+pub struct Server {
+    pub program: Program,
+    /// The server itself, and not strace.
+    pid: Pid,
+    trace: Option<PathBuf>,
+}
+
+impl Server {
+    pub fn start(house: &House) -> Self {
+        let actor = house.actor("witness", &[&House::address("unix")]);
+        let has_strace = Command::new("strace").arg("-V").output().is_ok_and(|said| said.status.success());
+        let trace = has_strace.then(|| house.path().with_extension("trace"));
+        let mut program = match &trace {
+            Some(trace) => Program::start(&mut traced(&actor, trace)),
+            None => Program::start(&mut { actor }),
+        };
+        program.wait_for("listening");
+        let record = fs::read_to_string(house.folder().join("record")).unwrap();
+        let pid = record.lines().find_map(|line| line.strip_prefix("pid=")).unwrap();
+        Self { program, pid: Pid::from_raw(pid.parse().unwrap()), trace }
+    }
+
+    /// Ends the server and reads what it did since it listened: nothing but look at, and unlink, plain names in
+    /// `clients/`.
+    pub fn check_calls(mut self, folder: &Path) -> String {
+        kill(self.pid, Signal::SIGKILL).unwrap();
+        self.program.ended();
+        let Some(trace) = &self.trace else {
+            skipped("F9, the server's system calls: there is no strace");
+            return "its system calls were not read: no strace".into();
+        };
+        let lines = fs::read_to_string(trace).unwrap();
+        let at = lines.find("\"listening\\n\"").unwrap();
+        let clients = format!("<{}/clients>, \"", folder.display());
+        let mut count = 0;
+        for line in lines[at..].lines().skip(1).filter(|line| line.contains('"') && !line.contains(" write("))
+        {
+            let looked = line.contains(" newfstatat(") || line.contains(" unlinkat(");
+            let name = line.split_once(&clients).and_then(|(_, rest)| rest.split_once('"'));
+            let plain = name.is_some_and(|(name, _)| !name.contains('/') && !name.starts_with('.'));
+            assert!(looked && plain, "the server should not have done this: {line}");
+            count += 1;
+        }
+        assert!(count > 0, "strace showed no call at all");
+        format!("{count} calls of the server name a file, all in clients/")
+    }
+}
+
+/// The calls that name files, and those that write: the word "listening" is among them.
+fn traced(actor: &Command, into: &Path) -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-y", "-s", "300", "-e", "trace=%file,write", "-o"]).arg(into);
+    strace.arg(actor.get_program()).args(actor.get_args());
+    actor.get_envs().for_each(|(name, value)| {
+        if let Some(value) = value {
+            strace.env(name, value);
+        }
+    });
+    strace
+}
