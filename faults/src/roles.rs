@@ -1,6 +1,7 @@
 //! What the program `actor` does: one function for each role.
 
 mod puppet;
+mod shared;
 mod witness;
 
 use std::io::{self, Read, Write};
@@ -22,6 +23,10 @@ pub fn play(arguments: &[&str]) -> Result<()> {
             Ok(())
         }
         ["witness", address] => witness::witness(address),
+        ["serve-shared", address] => shared::serve(address),
+        ["talk-to", uid, address, times] => {
+            shared::talk(uid.parse().unwrap(), address, times.parse().unwrap())
+        }
         other => panic!("no such role: {other:?}"),
     }
 }

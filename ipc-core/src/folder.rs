@@ -37,6 +37,8 @@ pub struct Entry {
     pub mode: u32,
     /// Its owner.
     pub uid: u32,
+    /// Its group.
+    pub gid: u32,
     /// How many names it has.
     pub links: u64,
     /// Its file system and inode: what it *is*, whatever it is called.
@@ -324,6 +326,7 @@ fn entry(stat: &FileStat) -> Entry {
         },
         mode: stat.st_mode as u32 & 0o7777,
         uid: stat.st_uid,
+        gid: stat.st_gid,
         links: stat.st_nlink as u64,
         identity: (stat.st_dev as u64, stat.st_ino as u64),
         modified: SystemTime::UNIX_EPOCH + modified,

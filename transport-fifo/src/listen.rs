@@ -184,8 +184,11 @@ fn is_dead(clients: &Folder, name: &OsStr) -> bool {
     clients.open_file(&asked, Access::Write).is_err_and(|error| !is_scarce(&error))
 }
 
+/// Whether nobody but its owner, and we, can open this FIFO. A group may, if it is ours: then its owner made the FIFO
+/// for us. Anybody else who could would be taken for the owner.
 fn is_private_fifo(file: &Entry) -> bool {
-    file.kind == Kind::Fifo && file.links == 1 && file.mode & 0o006 == 0
+    let open_to_others = if file.gid == nix::unistd::getegid().as_raw() { 0o006 } else { 0o066 };
+    file.kind == Kind::Fifo && file.links == 1 && file.mode & open_to_others == 0
 }
 
 impl Wait for Listener {

@@ -22,6 +22,7 @@ pub const METHODS: &[Method] = &[
     ("symlinks to the victim's pair", symlinks),
     ("one FIFO of each", one_of_each),
     ("a pair open to others", open_to_others),
+    ("a pair open to another group", open_to_a_group),
     ("names swapped while the pair is picked up", swapped),
 ];
 
@@ -155,6 +156,17 @@ fn open_to_others(stage: &Stage<'_>) {
     for mode in ["604", "602", "606", "666"] {
         let name = stage.attacker.fresh_name();
         stage.attacker.does(&format!("pair {name} {mode}"));
+        keep(stage, &name);
+        is_ignored(stage, &name);
+    }
+}
+
+/// Open to the server's group is as it should be; but who is in another group could be taken for the owner.
+fn open_to_a_group(stage: &Stage<'_>) {
+    for end in ["c2s", "s2c"] {
+        let name = stage.attacker.fresh_name();
+        stage.attacker.does(&format!("pair {name} 660"));
+        stage.attacker.does(&format!("set-group {name}.{end} {ATTACKER}"));
         keep(stage, &name);
         is_ignored(stage, &name);
     }

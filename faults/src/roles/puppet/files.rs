@@ -28,6 +28,7 @@ pub(super) fn command(words: &[&str]) -> Option<Done> {
         ["read", path] => open_with(path, OFlag::O_RDONLY),
         ["write", path] => open_with(path, OFlag::O_WRONLY),
         ["set-mode", path, mode] => done(fs::set_permissions(path, fs::Permissions::from_mode(octal(mode)))),
+        ["set-group", path, gid] => done(std::os::unix::fs::chown(path, None, Some(gid.parse().unwrap()))),
         ["fifo", path, mode] => fifo(path, mode),
         ["lock", path] => lock(path),
         _ => return None,
