@@ -9,7 +9,10 @@ use std::{
 
 /// Every file below a directory: what it is, when it was last written to, and what it holds.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Tree(BTreeMap<PathBuf, ([u64; 5], [i64; 2], Vec<u8>)>);
+pub struct Tree(BTreeMap<PathBuf, Leaf>);
+
+/// What it is, when it was written to, what it holds.
+type Leaf = ([u64; 5], [i64; 2], Vec<u8>);
 
 impl Tree {
     /// All below `root`; nothing is said of what has this path in it.

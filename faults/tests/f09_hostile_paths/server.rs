@@ -1,31 +1,30 @@
 //! The server, under strace where that is to be had.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use faults::{House, Program, skipped};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use tempfile::TempDir;
+
+const TRACE: &str = "trace";
 
 pub struct Server {
     pub program: Program,
     /// The server itself, and not strace.
     pid: Pid,
-    trace: Option<PathBuf>,
+    trace: Option<TempDir>,
 }
 
 impl Server {
     pub fn start(house: &House) -> Self {
         let actor = house.actor("witness", &[&House::address("unix")]);
         let has_strace = Command::new("strace").arg("-V").output().is_ok_and(|said| said.status.success());
-        let trace = has_strace.then(|| house.path().with_extension("trace"));
+        let trace = has_strace.then(|| tempfile::tempdir().unwrap());
         let mut program = match &trace {
-            Some(trace) => Program::start(&mut traced(&actor, trace)),
+            Some(trace) => Program::start(&mut traced(&actor, &trace.path().join(TRACE))),
             None => Program::start(&mut { actor }),
         };
         program.wait_for("listening");
@@ -43,12 +42,14 @@ impl Server {
             skipped("F9, the server's system calls: there is no strace");
             return "its system calls were not read: no strace".into();
         };
-        let lines = fs::read_to_string(trace).unwrap();
+        let lines = fs::read_to_string(trace.path().join(TRACE)).unwrap();
         let at = lines.find("\"listening\\n\"").unwrap();
         let clients = format!("<{}/clients>, \"", folder.display());
         let mut count = 0;
-        for line in lines[at..].lines().skip(1).filter(|line| line.contains('"') && !line.contains(" write("))
-        {
+        // The C library asks once how many processors there are.
+        let named =
+            |line: &&str| line.contains('"') && !line.contains(" write(") && !line.contains("\"/sys/");
+        for line in lines[at..].lines().skip(1).filter(named) {
             let looked = line.contains(" newfstatat(") || line.contains(" unlinkat(");
             let name = line.split_once(&clients).and_then(|(_, rest)| rest.split_once('"'));
             let plain = name.is_some_and(|(name, _)| !name.contains('/') && !name.starts_with('.'));
