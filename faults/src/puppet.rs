@@ -16,20 +16,27 @@ impl Puppet {
     /// A process of this user; the server's folder must be there.
     #[must_use]
     pub fn start(house: &House, uid: u32) -> Self {
-        Self::over(Program::start(&mut house.actor_as(uid, "puppet", &[house.folder().to_str().unwrap()])))
+        Self::of(Program::start(&mut house.actor_as(uid, "puppet", &[house.folder().to_str().unwrap()])))
     }
 
     /// The same, in a PID namespace of its own, inside ours.
     #[must_use]
     pub fn start_in_new_pids(house: &House, uid: u32) -> Self {
         let actor = house.actor_as(uid, "puppet", &[house.folder().to_str().unwrap()]);
-        Self::over(Program::start(&mut in_new_pids(&actor, uid)))
+        Self::of(Program::start(&mut in_new_pids(&actor, uid)))
     }
 
-    fn over(mut program: Program) -> Self {
+    /// One that was started some other way.
+    #[must_use]
+    pub fn of(mut program: Program) -> Self {
         let ready = program.wait_for("puppet");
         let pid = ready.rsplit_once(' ').unwrap().1.parse().unwrap();
         Self { program: RefCell::new(program), pid }
+    }
+
+    /// Ends it at once, in the middle of whatever it has begun.
+    pub fn kill(self) {
+        self.program.into_inner().kill();
     }
 
     /// Does what `roles::puppet` knows by these words, and gives what came of it, or the error's name.

@@ -4,6 +4,9 @@ use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
 use faults::{House, wire};
 
+/// What is done with the directories and the name that would be right.
+pub type Then = fn(&Places, &str);
+
 /// One path that a socket is bound to.
 pub struct Case {
     pub what: &'static str,
@@ -11,7 +14,7 @@ pub struct Case {
     pub stem: String,
     pub path: Vec<u8>,
     /// What else is done before the client connects.
-    pub then: fn(&Places, &str),
+    pub then: Then,
     pub outcome: Outcome,
 }
 
@@ -45,7 +48,7 @@ pub fn cases(house: &House, pid: u32, other: bool) -> Vec<Case> {
     let folder = house.folder().display().to_string();
     let absolute = format!("{folder}/clients/%");
     let mut cases = Vec::new();
-    let mut add = |what, path: &[u8], then: fn(&Places, &str), outcome| {
+    let mut add = |what, path: &[u8], then: Then, outcome| {
         let stem = wire::stem(pid, wire::fresh());
         let path = filled(path, &stem);
         cases.push(Case { what, stem, path, then, outcome });
@@ -152,7 +155,7 @@ const FOREIGN: &[(&str, &[u8])] =
 
 /// What lies under the right name in `clients/` while the client's own socket lies elsewhere. It is not the client's
 /// (the test makes it), and must stay.
-const IN_THE_WAY: &[(&str, fn(&Places, &str))] = &[
+const IN_THE_WAY: &[(&str, Then)] = &[
     ("a directory of that name", |at, stem| fs::create_dir(at.clients.join(stem)).unwrap()),
     ("a plain file of that name", |at, stem| fs::write(at.clients.join(stem), "x").unwrap()),
     ("a FIFO of that name", |at, stem| {
