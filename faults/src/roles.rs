@@ -1,5 +1,6 @@
 //! What the program `actor` does: one function for each role.
 
+mod crowd;
 mod puppet;
 mod shared;
 mod witness;
@@ -23,7 +24,14 @@ pub fn play(arguments: &[&str]) -> Result<()> {
             Ok(())
         }
         ["witness", address] => witness::witness(address),
-        ["serve-shared", address] => shared::serve(address),
+        ["crowd", scheme, folder, each] => {
+            let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
+            crowd::stay(scheme, folder.as_ref(), each.parse().unwrap());
+            Ok(())
+        }
+        ["connect-times", address, times] => crowd::measure(address, times.parse().unwrap()),
+        ["serve-shared", address] => shared::serve(address, true),
+        ["serve-everybody", address] => shared::serve(address, false),
         ["talk-to", uid, address, times] => {
             shared::talk(uid.parse().unwrap(), address, times.parse().unwrap())
         }

@@ -145,9 +145,8 @@ impl<T: Transport> Connecting<'_, T> {
 
     fn greet(&mut self, link: Link<T>) -> Result<(Box<Connection<T>>, Nonce)> {
         let nonce = link.nonce.map_or_else(random, Ok)?;
-        let waiting = Waiting::new(&self.options.config);
         let pool = Pool::of_clients();
-        let mut connection = Connection::greeting(link, self.address.clone(), waiting, pool);
+        let mut connection = Connection::greeting(link, self.address.clone(), &self.options.config, pool);
         let hello = Hello { terms: terms::<T>(&self.options.config), nonce };
         self.options.config.seams.reach("connect.hello")?;
         // A server that refuses without reading may be gone already; its verdict can still be read.

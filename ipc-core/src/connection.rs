@@ -8,7 +8,7 @@ use std::{
 use crate::{
     Address, Config, ConnectOptions, Deadline, IpcConnection, IpcReceiver, IpcSender, Link, Peer, Receiver,
     Result, Sender, StopHandle, Transport, WaitStrategy, connecting, drive::Waiting, pool::Pool,
-    shares::Slot,
+    shares::Slot, watch::Watch,
 };
 
 /// A connection over the transport `T`. Dropping it says goodbye without waiting.
@@ -43,13 +43,14 @@ impl<T: Transport> Connection<T> {
     /// A connection over a road that is up, without a handshake; both sides must do the same.
     #[must_use]
     pub fn over(link: Link<T>, address: &str, limit: u32) -> Self {
-        let mut connection =
-            Self::greeting(link, address.into(), Waiting::new(&Config::default()), Arc::default());
+        let mut connection = Self::greeting(link, address.into(), &Config::default(), Arc::default());
         connection.open(limit, limit);
         connection
     }
 
-    pub(crate) fn greeting(link: Link<T>, address: Arc<str>, waiting: Waiting, pool: Arc<Pool>) -> Self {
+    pub(crate) fn greeting(link: Link<T>, address: Arc<str>, config: &Config, pool: Arc<Pool>) -> Self {
+        let watch = Watch::new(config, link.witness);
+        let waiting = Waiting { watch, ..Waiting::new(config) };
         let (made_by, slot) = (std::process::id(), OnceLock::new());
         let shared = Arc::new(Shared { address, peer: link.peer, made_by, pool, slot });
         Self {

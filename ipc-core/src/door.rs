@@ -6,7 +6,6 @@ use crate::{
     Config, Connection, IpcConnection as _, Link, Nonce, Refusal, Transport,
     complaints::Complaints,
     connecting::random,
-    drive::Waiting,
     frame::{Frame, FrameKind},
     half_open::{Stage, Step},
     hello::{Hello, Terms, Verdict},
@@ -127,7 +126,6 @@ impl Door {
     }
 
     fn connection<T: Transport>(&self, link: Link<T>) -> Box<Connection<T>> {
-        let waiting = Waiting::new(&self.config);
-        Box::new(Connection::greeting(link, self.address.clone(), waiting, self.pool.clone()))
+        Box::new(Connection::greeting(link, self.address.clone(), &self.config, self.pool.clone()))
     }
 }

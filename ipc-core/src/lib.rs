@@ -51,6 +51,7 @@ mod sweep;
 mod trace;
 mod transport;
 mod vocabulary;
+mod watch;
 mod words;
 
 pub use address::{Address, Target};

@@ -13,7 +13,7 @@
 use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
     time::Instant,
 };
@@ -118,6 +118,9 @@ pub struct Link<T: Transport> {
     pub peer: Peer,
     /// If set, the client's hello must carry exactly this nonce: it ties the hello to the rendezvous.
     pub nonce: Option<Nonce>,
+    /// Readable once the peer's process is gone (a pidfd), if [`Config::watch_peer`] asks for one and there is one
+    /// to be had.
+    pub witness: Option<OwnedFd>,
 }
 
 /// 128 random bits that nobody else can know.

@@ -8,7 +8,7 @@ use std::{
 
 use ipc_core::{
     Access, CLIENTS, Config, Error, ErrorKind, Folder, Handshake, Interest, Interests, Kind, Link, Peer,
-    PeerPid, Place, Proof, Result, Seams, Wait, is_shared, look_at, random_nonces, strange,
+    PeerPid, Place, Proof, Result, Wait, is_shared, look_at, random_nonces, strange,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -27,7 +27,7 @@ pub struct Outgoing {
     /// of the handshake, so that from then on a server that dies breaks the pipe.
     _own_reader: OwnedFd,
     names: Names,
-    seams: Seams,
+    config: Config,
 }
 
 /// Unlinks the pair's names when the handshake is over, if the server has not.
@@ -72,7 +72,7 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
         ends: Some((tx, rx, peer)),
         _own_reader: own_reader,
         names,
-        seams: config.seams.clone(),
+        config: config.clone(),
     })
 }
 
@@ -120,8 +120,8 @@ impl Handshake<Fifo> for Outgoing {
             }
             Err(error) => return Err(error.into()),
         }
-        self.seams.reach("fifo.knocked")?;
-        Ok(self.ends.take().map(|(tx, rx, peer)| link(tx, rx, false, peer, self.knock.nonce)))
+        self.config.seams.reach("fifo.knocked")?;
+        Ok(self.ends.take().map(|(tx, rx, peer)| link(tx, rx, false, peer, self.knock.nonce, &self.config)))
     }
 
     fn welcome(&mut self) {

@@ -38,6 +38,7 @@ pub struct Listener {
     /// Knocked when no descriptor was left to open the pair with.
     waiting: Option<Knock>,
     sweeper: Sweeper,
+    config: Config,
 }
 
 pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
@@ -63,6 +64,7 @@ pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
         finder: Finder::default(),
         waiting: None,
         sweeper: Sweeper::new(config.seams.clone()),
+        config: config.clone(),
     })
 }
 
@@ -149,7 +151,7 @@ impl Listener {
             return Err(NotPicked::Client(Refusal::BadRendezvous));
         }
         let peer = Peer::new(Some(one.uid), None, PeerPid::Claimed(knock.pid), Proof::FileOwner);
-        Ok(link(tx, rx, true, peer, knock.nonce))
+        Ok(link(tx, rx, true, peer, knock.nonce, &self.config))
     }
 }
 

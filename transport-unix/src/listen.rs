@@ -222,7 +222,7 @@ impl ipc_core::Listener<Unix> for Listener {
         // A peer that is gone again has no credentials on some systems.
         let Ok(peer) = peer_of(&stream) else { return Ok(Some(Arrival::Rejected(Refusal::Gone, None))) };
         let file = self.check_file(from.as_pathname(), &peer);
-        let link = link(stream, peer);
+        let link = link(stream, peer, &self.config);
         Ok(Some(match file {
             Ok(()) => Arrival::Incoming(Up::new(link)),
             Err(reason) => Arrival::Rejected(reason, Some(link)),
