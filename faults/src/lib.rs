@@ -11,11 +11,14 @@ mod dice;
 mod house;
 mod process;
 mod program;
+mod puppet;
 pub mod roles;
-pub mod stage;
-pub mod traced;
 mod settles;
+mod sockets;
+pub mod stage;
 mod stream;
+pub mod traced;
+mod tree;
 mod users;
 pub mod wire;
 
@@ -26,8 +29,10 @@ pub use dice::Dice;
 pub use house::{House, NAME, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};
+pub use puppet::{Puppet, file, in_new_pids};
 pub use settles::{live_for, settles};
 pub use stream::{LARGEST, Stream, size};
+pub use tree::Tree;
 pub use users::{ATTACKER, OTHER, is_root, skipped};
 
 /// How often to try, or how many seconds: what the variable says, or else `small`.

@@ -8,10 +8,12 @@ mod host;
 mod loiter;
 mod patient;
 mod pouring;
+mod puppet;
 mod racer;
 mod restless;
 mod shared;
 mod visitor;
+mod witness;
 
 use std::{
     borrow::BorrowMut,
@@ -33,6 +35,11 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
+        ["puppet", folder] => {
+            puppet::obey(folder);
+            Ok(())
+        }
+        ["witness", address] => witness::witness(address),
         ["loiter", scheme, folder, each] => {
             let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
             loiter::stay(scheme, folder.as_ref(), each.parse().unwrap());

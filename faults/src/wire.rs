@@ -152,6 +152,12 @@ impl Road {
         Self { scheme: "unix", to, from, nonce: fresh(), _held: Vec::new() }
     }
 
+    /// A road over the client's ends of a pair of FIFOs, with what is held until it is welcome.
+    #[must_use]
+    pub fn over_fifos(to: File, from: File, held: Vec<File>) -> Self {
+        Self { scheme: "fifo", to, from, nonce: fresh(), _held: held }
+    }
+
     /// The hello that an honest client says.
     #[must_use]
     pub fn hello(&self) -> Vec<u8> {
@@ -164,7 +170,8 @@ impl Road {
     /// The server hung up.
     pub fn shake(&mut self) -> io::Result<u8> {
         let hello = self.hello();
-        self.write_all(&hello)?;
+        // A server that says no without reading may be gone already; its verdict can still be read.
+        let _ = self.write_all(&hello);
         let (kind, body) = self.read_frame()?;
         assert_eq!(kind, VERDICT);
         let (code, echo, nonce) = verdict(&body);
