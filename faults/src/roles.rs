@@ -1,5 +1,10 @@
 //! What the program `actor` does: one function for each role.
 
+pub mod intruder;
+pub mod patient;
+pub mod reporting;
+mod scarce;
+
 use std::io::{self, Read, Write};
 
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
@@ -14,6 +19,13 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
+        ["serve-reporting", address] => reporting::serve(address),
+        ["serve-scarce", address, descriptors] => scarce::serve(address, descriptors.parse().unwrap()),
+        ["talk-patiently", address, times] => patient::talk(address, times.parse().unwrap()),
+        ["write-rubbish", folder, seed] => {
+            intruder::write_rubbish(folder, seed.parse().unwrap());
+            Ok(())
+        }
         other => panic!("no such role: {other:?}"),
     }
 }
