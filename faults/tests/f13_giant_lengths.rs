@@ -107,7 +107,9 @@ fn a_length_that_lies_in_the_handshake_is_refused_and_costs_no_memory() {
         welcome_then_hung_up_on(house, scheme);
         let counts = counts_of(&mut server);
         assert_eq!(counts["Malformed"], 2 * hellos.len() as u64 + 1, "{counts:?}");
-        assert_eq!((counts["Gone"], counts["ready"]), (2 * MANY as u64, 2), "{counts:?}");
+        // On a machine that is very busy some are silent for too long before they go.
+        let gone = counts["Gone"] + counts["Silent"];
+        assert_eq!((gone, counts["ready"]), (2 * MANY as u64, 2), "{counts:?}");
     });
 }
 
@@ -156,7 +158,9 @@ fn half_open(house: &House, scheme: &str) -> Vec<Road> {
 }
 
 fn reporting(house: &House, scheme: &str) -> Program {
-    let mut server = Program::start(&mut house.actor("serve-reporting", &[&House::address(scheme)]));
+    let mut actor = house.actor("serve-reporting", &[&House::address(scheme)]);
+    // With the usual arenas of malloc a new thread may reserve 128 MiB, whatever it was told.
+    let mut server = Program::start(actor.env("MALLOC_ARENA_MAX", "1"));
     server.wait_for("listening");
     server
 }
