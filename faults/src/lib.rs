@@ -16,7 +16,7 @@ pub mod wire;
 use std::{env, io::Write};
 
 pub use conformance::{kind_of, watched};
-pub use house::{House, each_transport};
+pub use house::{House, NAME, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};
 pub use users::{ATTACKER, OTHER, is_root, skipped};
