@@ -6,6 +6,7 @@
 //! `HOBNOB_F1=20000 cargo test --release -p faults --test f01_random_kills -- --nocapture`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
 
+mod clock;
 mod house;
 mod process;
 mod program;
@@ -15,6 +16,7 @@ pub mod wire;
 
 use std::{env, io::Write};
 
+pub use clock::SetClock;
 pub use conformance::{kind_of, watched};
 pub use house::{House, NAME, each_transport};
 pub use process::Process;
