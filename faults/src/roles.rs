@@ -5,12 +5,16 @@ mod deed;
 pub mod dying;
 pub mod forked;
 mod host;
+pub mod intruder;
 mod loiter;
 mod patient;
+pub mod persistent;
 mod pouring;
 mod puppet;
 mod racer;
+pub mod reporting;
 mod restless;
+mod scarce;
 mod shared;
 mod visitor;
 mod witness;
@@ -75,6 +79,13 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["hoard"] => crowd::hoard(),
         ["squeeze", address] => crowd::squeeze(address),
         ["shake", address] => shake(address),
+        ["serve-reporting", address] => reporting::serve(address),
+        ["serve-scarce", address, descriptors] => scarce::serve(address, descriptors.parse().unwrap()),
+        ["talk-patiently", address, times] => persistent::talk(address, times.parse().unwrap()),
+        ["write-rubbish", folder, seed] => {
+            intruder::write_rubbish(folder, seed.parse().unwrap());
+            Ok(())
+        }
         other => panic!("no such role: {other:?}"),
     }
 }

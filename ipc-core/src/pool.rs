@@ -31,11 +31,8 @@ impl Pool {
 
     /// A buffer, perhaps a used one, with at least `length` bytes; what is in them is of no meaning.
     pub(crate) fn lend(&self, length: usize) -> Vec<u8> {
-        let mut buffer = self.find(length).unwrap_or_default();
-        if buffer.len() < length {
-            buffer.resize(length, 0);
-        }
-        buffer
+        // A new one is zero by the kernel's doing, so that it has no pages before something comes to fill them.
+        self.find(length).unwrap_or_else(|| vec![0; length])
     }
 
     /// Takes a buffer back, to lend it again.

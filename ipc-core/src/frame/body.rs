@@ -3,6 +3,9 @@
 use super::{FrameKind, window::LARGE};
 use crate::pool::Pool;
 
+/// The first room for a frame of which only the header has come.
+const LITTLE: usize = 4 * 1024;
+
 #[derive(Debug)]
 pub(super) struct Body {
     /// All of it is initialised; the first `have` bytes have come.
@@ -49,7 +52,9 @@ impl Body {
         pool: &Pool,
     ) {
         self.begun(kind, length, 0);
-        self.have_room(before.max(beginning.len() + 1), pool);
+        // A header that nothing has followed may be all that ever comes.
+        let least = if beginning.is_empty() { LITTLE } else { LARGE };
+        self.have_room(before.max(beginning.len() + 1).max(least), pool);
         self.bytes[..beginning.len()].copy_from_slice(beginning);
         self.have = beginning.len();
     }
@@ -63,7 +68,7 @@ impl Body {
     /// most twice that, or 64 KiB, whatever the header says is to come.
     pub(super) fn room(&mut self, pool: &Pool) -> (&mut [u8], bool) {
         if self.have == self.bytes.len() {
-            self.have_room(2 * self.have, pool);
+            self.have_room(LARGE.max(2 * self.have), pool);
         }
         let end = self.want.min(self.bytes.len());
         (&mut self.bytes[self.have..end], end == self.want)
@@ -107,9 +112,9 @@ impl Body {
         }
     }
 
-    /// Makes room for `size` bytes in all, or a reasonable minimum, but not for more than the frame has.
+    /// Makes room for `size` bytes in all, but not for more than the frame has.
     fn have_room(&mut self, size: usize, pool: &Pool) {
-        let size = size.max(LARGE).min(self.want);
+        let size = size.min(self.want);
         if self.bytes.len() < size {
             let mut larger = pool.lend(size);
             larger[..self.have].copy_from_slice(&self.bytes[..self.have]);
