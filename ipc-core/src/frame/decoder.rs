@@ -187,8 +187,8 @@ impl Decoder {
         self.expected = if length <= MOST_EXPECTED { length } else { 0 };
     }
 
-    #[cfg(test)]
-    pub(super) fn memory(&self) -> usize {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn memory(&self) -> usize {
         self.window.bytes.len() + self.body.bytes.len()
     }
 
