@@ -13,7 +13,7 @@ use nix::{
     dir::Dir,
     fcntl::{AtFlags, OFlag, openat, renameat},
     sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, fstatat, mkdirat},
-    unistd::{UnlinkatFlags, mkfifoat, unlinkat},
+    unistd::{UnlinkatFlags, unlinkat},
 };
 
 /// A directory held by descriptor. Cloning shares the descriptor.
@@ -103,7 +103,7 @@ impl Folder {
     /// # Errors
     /// What the operating system says.
     pub fn make_fifo(&self, name: &str, mode: u32) -> io::Result<OwnedFd> {
-        mkfifoat(&self.fd, name, Mode::from_bits_truncate(mode))?;
+        self.name_fifo(name, Mode::from_bits_truncate(mode))?;
         let opened = self.open_file(name, Access::Read);
         if opened.as_ref().is_ok_and(|fifo| look_at(fifo.as_fd()).is_ok_and(|found| found.mode == mode)) {
             return opened;
@@ -111,6 +111,17 @@ impl Folder {
         // A umask that takes from the owner is rare.
         self.set_mode(name, mode)?;
         opened.or_else(|_| self.open_file(name, Access::Read))
+    }
+
+    #[cfg(not(any(target_vendor = "apple", hobnob_portable)))]
+    fn name_fifo(&self, name: &str, mode: Mode) -> nix::Result<()> {
+        nix::unistd::mkfifoat(&self.fd, name, mode)
+    }
+
+    /// macOS has had mkfifoat(2) since version 13 only, and nix does not offer it there.
+    #[cfg(any(target_vendor = "apple", hobnob_portable))]
+    fn name_fifo(&self, name: &str, mode: Mode) -> nix::Result<()> {
+        nix::unistd::mkfifo(&self.path_to(name), mode)
     }
 
     /// Sets the permission bits of `name`, whatever the umask was when it was made.
@@ -208,15 +219,15 @@ impl Folder {
 
     /// A path to `name` for the calls that take nothing else (bind, connect). On Linux it goes through the
     /// descriptor, so it is short enough for a socket's 108 bytes and does not care what the parents are called
-    /// by now. Elsewhere it is the plain path.
+    /// by now. Elsewhere it is the plain path, which may be too long for a socket.
     #[must_use]
     pub fn path_to(&self, name: &str) -> PathBuf {
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(hobnob_portable)))]
         {
             use std::os::fd::AsRawFd;
             PathBuf::from(format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd()))
         }
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
         self.path.join(name)
     }
 
@@ -277,8 +288,11 @@ pub fn base_name(path: &Path) -> Option<&str> {
 #[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)]
 fn entry(stat: &FileStat) -> Entry {
     let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
-    let modified =
-        Duration::new(stat.st_mtime.max(0) as u64, stat.st_mtime_nsec.clamp(0, 999_999_999) as u32);
+    #[cfg(not(target_os = "netbsd"))]
+    let nanoseconds = stat.st_mtime_nsec;
+    #[cfg(target_os = "netbsd")]
+    let nanoseconds = stat.st_mtimensec;
+    let modified = Duration::new(stat.st_mtime.max(0) as u64, nanoseconds.clamp(0, 999_999_999) as u32);
     Entry {
         kind: match kind {
             SFlag::S_IFIFO => Kind::Fifo,

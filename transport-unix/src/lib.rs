@@ -34,6 +34,7 @@ mod dial;
 mod half;
 mod listen;
 mod peer;
+mod socket;
 
 use ipc_core::{Capabilities, Config, Place, Result, Transport, Up};
 pub use ipc_core::{ClientFile, ConnectOptions, Error, ErrorKind, ServerOptions, prelude};

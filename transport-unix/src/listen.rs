@@ -18,7 +18,7 @@ use ipc_core::{
     Result, Sweeper, TEMPORARY, Up, Wait, base_name,
 };
 
-use crate::{Unix, client_file, half::link, peer::peer_of};
+use crate::{Unix, client_file, half::link, peer::peer_of, socket::nonblocking_socket};
 
 /// The rendezvous in a server's folder.
 pub(crate) const SOCKET: &str = "sock";
@@ -53,10 +53,13 @@ fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
         ClientFile::Off => None,
         _ => Some(folder.make(CLIENTS, 0o700)?),
     };
+    // Where paths are plain ones, the clients' files have the longest: better no server than one without clients.
+    let _ = clients.as_ref().map(client_file::longest_address).transpose()?;
     let temporary = format!("{TEMPORARY}{SOCKET}");
     // Under the lease, a file of this name is a dead server's.
     let _ = folder.remove(&temporary);
-    let socket = UnixListener::bind(folder.path_to(&temporary))?;
+    let there = folder.path_to(&temporary);
+    let socket = UnixListener::bind(&there).map_err(|error| unfit(&there, error))?;
     config.seams.reach("unix.bound")?;
     let made = socket.set_nonblocking(true).and_then(|()| folder.look(&temporary)).and_then(|file| {
         config.seams.reach("unix.listening")?;
@@ -91,10 +94,7 @@ fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
     if std::fs::symlink_metadata(&temporary).is_ok_and(|left| is_our_socket(&left)) {
         std::fs::remove_file(&temporary)?;
     }
-    let socket = UnixListener::bind(&temporary).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => too_long(path),
-        _ => error.into(),
-    })?;
+    let socket = UnixListener::bind(&temporary).map_err(|error| unfit(path, error))?;
     let made = socket.set_nonblocking(true).and_then(|()| {
         let file = std::fs::symlink_metadata(&temporary)?;
         put_in_place(&temporary, path, dead)?;
@@ -122,12 +122,7 @@ fn must_be_dead(path: &Path, found: &std::fs::Metadata) -> Result<()> {
             if found.file_type().is_socket() { "a socket" } else { "no socket" }
         )));
     }
-    let probe = nix::sys::socket::socket(
-        nix::sys::socket::AddressFamily::Unix,
-        nix::sys::socket::SockType::Stream,
-        nix::sys::socket::SockFlag::SOCK_NONBLOCK | nix::sys::socket::SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
+    let probe = nonblocking_socket()?;
     let there = nix::sys::socket::UnixAddr::new(path)?;
     match nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&probe), &there) {
         Err(nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::ENOENT) => Ok(()),
@@ -162,7 +157,7 @@ fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::
             Err(taken())
         };
     }
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(hobnob_portable)))]
     {
         use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
         renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE).map_err(|errno| {
@@ -172,8 +167,19 @@ fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::
             }
         })
     }
-    #[cfg(not(target_os = "linux"))]
-    std::fs::rename(temporary, path)
+    // A second name for the socket, which does not replace anything either.
+    #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+    std::fs::hard_link(temporary, path)
+        .map_err(|error| if error.kind() == io::ErrorKind::AlreadyExists { taken() } else { error })
+        .and_then(|()| std::fs::remove_file(temporary))
+}
+
+/// `bind` failed: a path that is too long is told apart.
+fn unfit(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => too_long(path),
+        _ => error.into(),
+    }
 }
 
 /// A path that no socket address can hold.
@@ -246,5 +252,26 @@ impl Listener {
 impl Wait for Listener {
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
         into.add(self.socket.as_fd(), Interest::Readable);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Between the look and the rename somebody else may come, who holds no lease of ours.
+    #[test]
+    fn what_came_to_a_path_in_the_meantime_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (temporary, path) = (dir.path().join("temporary"), dir.path().join("calc.sock"));
+        let _ours = UnixListener::bind(&temporary).unwrap();
+        std::fs::write(&path, "somebody's").unwrap();
+        let refused = put_in_place(&temporary, &path, None).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
+        std::fs::remove_file(&path).unwrap();
+        put_in_place(&temporary, &path, None).unwrap();
+        assert!(path.exists() && !temporary.exists());
     }
 }

@@ -14,7 +14,8 @@ pub(crate) fn peer_of(stream: &UnixStream) -> io::Result<Peer> {
     Ok(Peer::new(Some(said.uid()), Some(said.gid()), pid, Proof::Kernel))
 }
 
-/// getpeereid(3). Not run on any system yet.
+/// getpeereid(3), of the BSDs and macOS. Linux has no such call, so `hobnob_portable` cannot try it there, and it
+/// was not run on any system yet. (illumos has getpeerucred(3) instead, which nix does not know.)
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn peer_of(stream: &UnixStream) -> io::Result<Peer> {
     let (uid, gid) = nix::unistd::getpeereid(stream)?;
