@@ -63,6 +63,8 @@ macro_rules! conformance {
             connect_deadline_covers_a_full_backlog_and_a_silent_server
             a_deadline_holds_against_a_peer_that_dribbles
             a_stop_handle_ends_every_wait
+            a_peer_that_stalls_is_given_up
+            a_watched_peer_is_heard_to_its_last_word
             signals_do_not_break_waits
             readiness_shows_on_the_descriptor
             disconnect_is_seen_after_the_last_message

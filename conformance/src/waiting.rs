@@ -218,3 +218,53 @@ fn server_is_ready<T: Transport>(server: &Server<T>, time: u8) -> bool {
 fn server_is_ready<T: Transport>(_: &Server<T>, time: u8) -> bool {
     time > 0
 }
+
+pub fn a_peer_that_stalls_is_given_up<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server_with(|options| options.stalled_after(Duration::from_millis(50)));
+    let (client, mut served) = stage.pair(&mut server);
+    let silence = served.recv_borrowed_by(Deadline::Within(Duration::from_millis(200))).map(|_| ());
+    assert_eq!(kind_of(&silence), Some(&ErrorKind::TimedOut), "silence between messages is no stall");
+    fill(&mut served);
+    assert_eq!(kind_of(&served.send_info(&pattern(1, 5000))), Some(&ErrorKind::Stalled));
+    assert_eq!(
+        kind_of(&served.try_send_info(b"more")),
+        Some(&ErrorKind::Stalled),
+        "and that is the end of it"
+    );
+    drop((client, served));
+
+    let place = stage.place();
+    let (mut half, mut served) = thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let mut raw = Raw::<T>::knock(&place);
+            raw.shake();
+            raw
+        });
+        let served = server.accept_client().unwrap();
+        (client.join().unwrap(), served)
+    });
+    half.write(&header(FrameKind::Data, 100));
+    half.write(b"the first part");
+    assert_eq!(kind_of(&served.recv_borrowed()), Some(&ErrorKind::Stalled));
+    half.write(&[0; 86]);
+    assert_eq!(kind_of(&served.recv_borrowed()), Some(&ErrorKind::Stalled), "and that is the end of it");
+}
+
+pub fn a_watched_peer_is_heard_to_its_last_word<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server_with(|options| options.watch_peer(true));
+    let (mut client, mut served) = stage.pair_with(&mut server, |options| options.watch_peer(true));
+    thread::scope(|scope| {
+        scope.spawn(move || echo(&mut served).unwrap());
+        for size in [0, 100, 100_000, 3_000_000] {
+            let info = pattern(size, size);
+            client.send_info(&info).unwrap();
+            let mut echoed = Vec::new();
+            assert!(client.recv_info(&mut echoed).unwrap());
+            assert_eq!(echoed, info);
+        }
+        client.disconnect_from().unwrap();
+        assert_eq!(client.recv_borrowed().unwrap(), None);
+    });
+}

@@ -1,5 +1,7 @@
 //! What the program `actor` does: one function for each role.
 
+mod shared;
+
 use std::io::{self, Read, Write};
 
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
@@ -14,6 +16,10 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
+        ["serve-shared", address] => shared::serve(address),
+        ["talk-to", uid, address, times] => {
+            shared::talk(uid.parse().unwrap(), address, times.parse().unwrap())
+        }
         other => panic!("no such role: {other:?}"),
     }
 }

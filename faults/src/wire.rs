@@ -234,9 +234,12 @@ fn knock_fifo(folder: &Path) -> io::Result<Road> {
     let (pid, id, nonce) = (std::process::id(), fresh(), fresh());
     let stem = stem(pid, id);
     let path = |end: &str| short(&dir, &format!("clients/{stem}.{end}"));
+    // In a shared folder the server's group may open them.
+    let shared = fs::metadata(short(&dir, "clients"))?.permissions().mode() & 0o2000 != 0;
+    let mode = if shared { 0o660 } else { 0o600 };
     for end in ["c2s", "s2c"] {
-        mkfifo(&path(end), Mode::from_bits_truncate(0o600))?;
-        fs::set_permissions(path(end), fs::Permissions::from_mode(0o600))?;
+        mkfifo(&path(end), Mode::from_bits_truncate(mode))?;
+        fs::set_permissions(path(end), fs::Permissions::from_mode(mode))?;
     }
     let from = open(&path("s2c"), false)?;
     let own_reader = open(&path("c2s"), false)?;

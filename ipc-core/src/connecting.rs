@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Address, Config, ConnectOptions, Connection, Error, ErrorKind, Handshake, Interests, Link, Nonce, Place,
-    Result, Target, Transport, Wait,
+    Refusal, Result, Target, Transport, Wait,
     drive::{Operation, Try, Waiting, drive},
     frame::{Frame, FrameKind},
     hello::{Hello, Terms, VERSION, Verdict},
@@ -36,7 +36,7 @@ pub(crate) fn connect<T: Transport>(at: &Address, options: &ConnectOptions) -> R
         .map_err(|error| error.about("connect_to", &address))
 }
 
-/// The pauses between two looks for a server that is waited for.
+/// The pauses between two looks for a server that is waited for, or has no room in the handshake for our user.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -80,6 +80,10 @@ impl<T: Transport> Operation for Connecting<'_, T> {
                 self.retried = true;
                 self.places.clear();
                 Ok(Try::Again)
+            }
+            Err(error) if is_crowded(error.kind()) => {
+                self.places.clear();
+                Ok(self.come_again(now))
             }
             tried => tried,
         }
@@ -141,9 +145,8 @@ impl<T: Transport> Connecting<'_, T> {
 
     fn greet(&mut self, link: Link<T>) -> Result<(Box<Connection<T>>, Nonce)> {
         let nonce = link.nonce.map_or_else(random, Ok)?;
-        let waiting = Waiting::new(&self.options.config);
         let pool = Pool::of_clients();
-        let mut connection = Connection::greeting(link, self.address.clone(), waiting, pool);
+        let mut connection = Connection::greeting(link, self.address.clone(), &self.options.config, pool);
         let hello = Hello { terms: terms::<T>(&self.options.config), nonce };
         self.options.config.seams.reach("connect.hello")?;
         // A server that refuses without reading may be gone already; its verdict can still be read.
@@ -215,9 +218,13 @@ impl<T: Transport> Connecting<'_, T> {
         if !self.options.wait_for_server {
             return Err(self.nobody());
         }
+        Ok(self.come_again(now))
+    }
+
+    fn come_again(&mut self, now: Instant) -> Try<Box<Connection<T>>> {
         self.stage = Stage::Idle { until: Some(now + self.pause) };
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        Ok(Try::NotNow)
+        Try::NotNow
     }
 
     fn nobody(&self) -> Error {
@@ -229,6 +236,11 @@ impl<T: Transport> Connecting<'_, T> {
             _ => runtime_dir::no_such_server(&self.options.config),
         }
     }
+}
+
+/// Many clients of our user are in the handshake just now; it lasts for moments only.
+fn is_crowded(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Refused { reason: Refusal::Crowded })
 }
 
 /// What this side says of itself.

@@ -2,15 +2,13 @@
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use crate::{
     Address, Config, ConnectOptions, Deadline, IpcConnection, IpcReceiver, IpcSender, Link, Peer, Receiver,
     Result, Sender, StopHandle, Transport, WaitStrategy, connecting, drive::Waiting, pool::Pool,
+    shares::Slot, watch::Watch,
 };
 
 /// A connection over the transport `T`. Dropping it says goodbye without waiting.
@@ -29,26 +27,8 @@ pub(crate) struct Shared {
     pub(crate) made_by: u32,
     /// Lends memory for large messages.
     pub(crate) pool: Arc<Pool>,
-    /// Held by a server's connections, for counting.
+    /// One of the clients that a server admits at once.
     slot: OnceLock<Slot>,
-}
-
-/// One of the clients that a server admits at once.
-#[derive(Debug)]
-pub(crate) struct Slot(Arc<AtomicUsize>);
-
-impl Slot {
-    /// Takes a place, unless `most` are taken.
-    pub(crate) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        taken.fetch_update(SeqCst, SeqCst, |n| (n < most).then_some(n + 1)).ok()?;
-        Some(Self(taken.clone()))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
-    }
 }
 
 impl<T: Transport> Connection<T> {
@@ -63,13 +43,14 @@ impl<T: Transport> Connection<T> {
     /// A connection over a road that is up, without a handshake; both sides must do the same.
     #[must_use]
     pub fn over(link: Link<T>, address: &str, limit: u32) -> Self {
-        let mut connection =
-            Self::greeting(link, address.into(), Waiting::new(&Config::default()), Arc::default());
+        let mut connection = Self::greeting(link, address.into(), &Config::default(), Arc::default());
         connection.open(limit, limit);
         connection
     }
 
-    pub(crate) fn greeting(link: Link<T>, address: Arc<str>, waiting: Waiting, pool: Arc<Pool>) -> Self {
+    pub(crate) fn greeting(link: Link<T>, address: Arc<str>, config: &Config, pool: Arc<Pool>) -> Self {
+        let watch = Watch::new(config, link.witness);
+        let waiting = Waiting { watch, ..Waiting::new(config) };
         let (made_by, slot) = (std::process::id(), OnceLock::new());
         let shared = Arc::new(Shared { address, peer: link.peer, made_by, pool, slot });
         Self {

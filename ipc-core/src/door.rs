@@ -1,16 +1,16 @@
 //! Who may come in: the server's side of the handshake's words, and the policy.
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::sync::Arc;
 
 use crate::{
-    Config, Connection, Link, Nonce, Refusal, Transport,
+    Config, Connection, IpcConnection as _, Link, Nonce, Refusal, Transport,
+    complaints::Complaints,
     connecting::random,
-    connection::Slot,
-    drive::Waiting,
     frame::{Frame, FrameKind},
     half_open::{Stage, Step},
     hello::{Hello, Terms, Verdict},
     options::Policy,
+    shares::{NoPlace, Shares},
     stats::Counters,
 };
 
@@ -20,8 +20,9 @@ pub(crate) struct Door {
     pub(crate) config: Config,
     pub(crate) allow: Policy,
     pub(crate) address: Arc<str>,
-    pub(crate) taken: Arc<AtomicUsize>,
+    pub(crate) clients: Arc<Shares>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) complaints: Complaints,
     /// Lends memory for large messages to the connections.
     pub(crate) pool: Arc<crate::pool::Pool>,
 }
@@ -56,10 +57,11 @@ impl Door {
         if expected.is_some_and(|expected| expected != hello.nonce) {
             return self.refuse(connection, Refusal::Malformed, Nonce::default());
         }
-        let Some(slot) = Slot::take(&self.taken, self.config.limits.clients) else {
-            return self.refuse(connection, Refusal::Busy, hello.nonce);
-        };
-        connection.hold(slot);
+        match self.clients.take(Some(connection.peer())) {
+            Ok(slot) => connection.hold(slot),
+            Err(NoPlace::Full) => return self.refuse(connection, Refusal::Busy, hello.nonce),
+            Err(NoPlace::OverShare) => return self.refuse(connection, Refusal::OverShare, hello.nonce),
+        }
         match self.say(&mut connection, None, hello.nonce) {
             Some(nonce) => Step::Wait(Stage::Ready(connection, nonce, hello.terms)),
             None => Step::Refused(Refusal::Gone),
@@ -110,19 +112,20 @@ impl Door {
 
     /// Tells a client that never was half-open.
     pub(crate) fn turn_away<T: Transport>(&self, reason: Refusal, link: Option<Link<T>>) {
+        let uid = link.as_ref().and_then(|link| link.peer.uid);
         if let Some(link) = link {
             self.say_no(&mut self.connection(link), reason, Nonce::default());
         }
-        self.count(reason);
+        self.count(reason, uid);
     }
 
-    pub(crate) fn count(&self, reason: Refusal) {
+    /// One more was turned away.
+    pub(crate) fn count(&self, reason: Refusal, uid: Option<u32>) {
         self.counters.refuse(reason);
-        log::debug!("{}: a client was turned away: {reason}", self.address);
+        self.complaints.tell(&self.address, uid, reason);
     }
 
     fn connection<T: Transport>(&self, link: Link<T>) -> Box<Connection<T>> {
-        let waiting = Waiting::new(&self.config);
-        Box::new(Connection::greeting(link, self.address.clone(), waiting, self.pool.clone()))
+        Box::new(Connection::greeting(link, self.address.clone(), &self.config, self.pool.clone()))
     }
 }

@@ -10,6 +10,7 @@ use nix::{
 use crate::{
     Config, Deadline, Error, ErrorKind, Interest, Interests, Result, Seams, StopHandle,
     strategy::{Spinner, Turn},
+    watch::Watch,
 };
 
 /// What one try came to.
@@ -33,6 +34,16 @@ pub(crate) trait Operation {
     fn wake_at(&self) -> Option<Instant> {
         None
     }
+
+    /// Whether it waits for the rest of something, rather than for something to begin.
+    fn is_under_way(&self) -> bool {
+        false
+    }
+
+    /// The peer is given up for this reason.
+    fn fail(&mut self, why: ErrorKind) -> Error {
+        why.into()
+    }
 }
 
 /// What besides the operation itself ends a wait, by which clock, and how it spends its time.
@@ -41,11 +52,13 @@ pub(crate) struct Waiting {
     pub(crate) stop: Option<StopHandle>,
     pub(crate) seams: Seams,
     pub(crate) spinner: Spinner,
+    pub(crate) watch: Watch,
 }
 
 impl Waiting {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { stop: None, seams: config.seams.clone(), spinner: Spinner::new(config.wait) }
+        let (seams, spinner) = (config.seams.clone(), Spinner::new(config.wait));
+        Self { stop: None, seams, spinner, watch: Watch::default() }
     }
 
     /// The handle that ends these waits; made when first asked for.
@@ -65,6 +78,12 @@ impl Waiting {
         }
     }
 
+    /// Whether a system call may sleep for it: nothing else could end that sleep.
+    #[inline]
+    fn may_block(&self, deadline: Deadline) -> bool {
+        deadline == Deadline::Forever && self.stop.is_none() && !self.watch.is_on()
+    }
+
     /// The same waits, deaf to the handle: for goodbyes.
     pub(crate) fn unstoppable(&self) -> Self {
         Self { stop: None, ..self.clone() }
@@ -80,10 +99,10 @@ pub(crate) fn drive<O: Operation>(
     waiting: &mut Waiting,
 ) -> Result<O::Output> {
     if deadline == Deadline::Now {
-        return at_once(op);
+        return at_once(op, &waiting.watch);
     }
     waiting.begin(deadline)?;
-    let may_block = deadline == Deadline::Forever && waiting.stop.is_none();
+    let may_block = waiting.may_block(deadline);
     let turn = waiting.spinner.turn();
     // To sleep in the system call is to have given up trying again.
     match op.attempt(may_block && turn.is_over())? {
@@ -101,10 +120,11 @@ fn wait<O: Operation>(
     mut turn: Turn,
     mut went_on: bool,
 ) -> Result<O::Output> {
-    let Waiting { stop, seams, spinner } = waiting;
+    let may_block = waiting.may_block(deadline);
+    let Waiting { stop, seams, spinner, watch } = waiting;
     let stop = stop.as_ref();
-    let may_block = deadline == Deadline::Forever && stop.is_none();
     let mut ends: Option<Option<Instant>> = None;
+    let mut since = None;
     loop {
         let again = if went_on {
             stop.map_or(Ok(()), StopHandle::ends_calls)?;
@@ -114,7 +134,7 @@ fn wait<O: Operation>(
             stop.map_or(Ok(()), StopHandle::ends_waits)?;
             turn.goes_on(spinner)
         };
-        let look = deadline != Deadline::Forever && (went_on || turn.looks_at_clock());
+        let look = (deadline != Deadline::Forever || watch.is_on()) && (went_on || turn.looks_at_clock());
         if look || !again {
             let armed = !again && op.arm()?;
             let now = seams.now();
@@ -124,9 +144,21 @@ fn wait<O: Operation>(
                 let _ = !armed && op.arm()?;
                 return Err(ErrorKind::TimedOut.into());
             }
+            if watch.is_on() {
+                since = op.is_under_way().then(|| since.filter(|_| !went_on).unwrap_or(now));
+                if let Some(why) = watch.verdict(now, since) {
+                    match op.attempt(false)? {
+                        Try::Done(done) => return Ok(done),
+                        Try::NotNow => return Err(op.fail(why)),
+                        // What it sent before is still coming.
+                        Try::Again => went_on = true,
+                    }
+                    continue;
+                }
+            }
             if armed {
-                let until = ends.into_iter().chain(op.wake_at()).min();
-                park(op, stop, until.map(|until| until.saturating_duration_since(now)))?;
+                let until = ends.into_iter().chain(op.wake_at()).chain(watch.stalls_at(since)).min();
+                park(op, stop, watch, until.map(|until| until.saturating_duration_since(now)))?;
             }
         }
         match op.attempt(may_block && turn.is_over())? {
@@ -141,29 +173,47 @@ fn wait<O: Operation>(
 
 /// A call that must not wait.
 #[inline]
-fn at_once<O: Operation>(op: &mut O) -> Result<O::Output> {
+fn at_once<O: Operation>(op: &mut O, watch: &Watch) -> Result<O::Output> {
     let mut unarmed = 0;
     loop {
         match op.attempt(false)? {
             Try::Done(done) => return Ok(done),
             Try::Again => unarmed = 0,
             // Told "not now" while not armed, nobody would ring: only a peer that flickers brings it so far.
-            Try::NotNow if op.arm()? || unarmed == MOST_UNARMED => return Err(ErrorKind::WouldBlock.into()),
+            Try::NotNow if op.arm()? || unarmed == MOST_UNARMED => break,
             Try::NotNow => unarmed += 1,
         }
     }
+    if watch.is_on()
+        && let Some(why) = watch.verdict_at_once()
+    {
+        return match op.attempt(false)? {
+            Try::Done(done) => Ok(done),
+            Try::NotNow => Err(op.fail(why)),
+            Try::Again => Err(ErrorKind::WouldBlock.into()),
+        };
+    }
+    Err(ErrorKind::WouldBlock.into())
 }
 
 /// How often a call that must not wait looks again when something seems to be there after all.
 const MOST_UNARMED: u32 = 100;
 
 /// Sleeps until a descriptor has something to say or the time is over. A signal ends it early; that is harmless.
-fn park<O: Operation>(op: &O, stop: Option<&StopHandle>, time: Option<std::time::Duration>) -> Result<()> {
+fn park<O: Operation>(
+    op: &O,
+    stop: Option<&StopHandle>,
+    watch: &Watch,
+    time: Option<std::time::Duration>,
+) -> Result<()> {
     use std::os::fd::AsFd;
     let mut interests = Interests::default();
     op.interests(&mut interests);
     if let Some(stop) = stop {
         interests.add(stop.as_fd(), Interest::Readable);
+    }
+    if let Some(witness) = &watch.witness {
+        interests.add(witness.as_fd(), Interest::Readable);
     }
     // Rounded up to whole milliseconds: a deadline is never early.
     let timeout = time.map_or(PollTimeout::NONE, |time| {

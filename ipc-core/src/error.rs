@@ -120,6 +120,10 @@ pub enum ErrorKind {
     /// The other side died inside a message. The part that came is not delivered.
     #[error("the peer died inside a message")]
     Truncated,
+    /// The other side has stopped in the middle of a message, or takes no more, for longer than the option
+    /// `stalled_after` allows; the connection is of no further use.
+    #[error("the peer has stopped in the middle of it")]
+    Stalled,
     /// The other side broke the protocol; the connection is of no further use.
     #[error("protocol violation: {what}")]
     Protocol {

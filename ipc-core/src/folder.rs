@@ -2,8 +2,12 @@
 //! that no renamed or swapped parent can lead it astray.
 
 use std::{
+    ffi::{OsStr, OsString},
     io::{self, Read, Write},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -13,7 +17,7 @@ use nix::{
     dir::Dir,
     fcntl::{AtFlags, OFlag, openat, renameat},
     sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, fstatat, mkdirat},
-    unistd::{UnlinkatFlags, unlinkat},
+    unistd::{UnlinkatFlags, fchown, getegid, unlinkat},
 };
 
 /// A directory held by descriptor. Cloning shares the descriptor.
@@ -33,6 +37,8 @@ pub struct Entry {
     pub mode: u32,
     /// Its owner.
     pub uid: u32,
+    /// Its group.
+    pub gid: u32,
     /// How many names it has.
     pub links: u64,
     /// Its file system and inode: what it *is*, whatever it is called.
@@ -55,19 +61,25 @@ pub enum Kind {
 const DIRECTORY: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
+/// To go through a directory one need not be allowed to read it: a shared one cannot be listed by others.
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
+const THROUGH: OFlag = OFlag::O_PATH.union(DIRECTORY);
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+const THROUGH: OFlag = DIRECTORY;
+
 impl Folder {
     /// Opens the directory at `path`; its last component must not be a link.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let fd = nix::fcntl::open(path, DIRECTORY, Mode::empty())?;
+        let fd = nix::fcntl::open(path, THROUGH, Mode::empty())?;
         Ok(Self { fd: Arc::new(fd), path: path.to_owned() })
     }
 
     /// Opens the directory at `path`, through links: for parents that the system's administrator laid out.
     pub(crate) fn open_following(path: &Path) -> io::Result<Self> {
-        let fd = nix::fcntl::open(path, DIRECTORY.difference(OFlag::O_NOFOLLOW), Mode::empty())?;
+        let fd = nix::fcntl::open(path, THROUGH.difference(OFlag::O_NOFOLLOW), Mode::empty())?;
         Ok(Self { fd: Arc::new(fd), path: path.to_owned() })
     }
 
@@ -76,8 +88,19 @@ impl Folder {
     /// # Errors
     /// What the operating system says.
     pub fn enter(&self, name: &str) -> io::Result<Self> {
+        let fd = openat(&self.fd, name, THROUGH, Mode::empty())?;
+        Ok(Self { fd: Arc::new(fd), path: self.path.join(name) })
+    }
+
+    /// The same, with a descriptor that can also be read, locked and changed.
+    fn open_own(&self, name: &str) -> io::Result<Self> {
         let fd = openat(&self.fd, name, DIRECTORY, Mode::empty())?;
         Ok(Self { fd: Arc::new(fd), path: self.path.join(name) })
+    }
+
+    /// A description of the directory `name` in this one that nobody else has.
+    pub(crate) fn describe(&self, name: &str) -> io::Result<OwnedFd> {
+        Ok(openat(&self.fd, name, DIRECTORY, Mode::empty())?)
     }
 
     /// Makes the directory `name` in this one with exactly this mode, unless it is there, and opens it.
@@ -90,11 +113,25 @@ impl Folder {
             Err(nix::errno::Errno::EEXIST) => false,
             Err(errno) => return Err(errno.into()),
         };
-        let folder = self.enter(name)?;
+        let folder = self.open_own(name)?;
         if made {
-            fchmod(&folder.fd, Mode::from_bits_truncate(mode))?;
+            folder.set_own_mode(mode)?;
         }
         Ok(folder)
+    }
+
+    /// Sets the permission bits of this directory itself, which was opened by [`make`](Self::make).
+    pub(crate) fn set_own_mode(&self, mode: u32) -> io::Result<()> {
+        if self.itself()?.mode != mode {
+            fchmod(&self.fd, Mode::from_bits_truncate(mode))?;
+        }
+        Ok(())
+    }
+
+    /// Gives this directory to our own group, and with the set-group-ID bit of `mode` all that is made in it.
+    pub(crate) fn share(&self, mode: u32) -> io::Result<()> {
+        fchown(&self.fd, None, Some(getegid()))?;
+        Ok(fchmod(&self.fd, Mode::from_bits_truncate(mode))?)
     }
 
     /// Makes the FIFO `name` with exactly this mode, for which the umask is not asked. It must not be there yet.
@@ -144,24 +181,24 @@ impl Folder {
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn look(&self, name: &str) -> io::Result<Entry> {
-        Ok(entry(&fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)?))
+    pub fn look(&self, name: impl AsRef<OsStr>) -> io::Result<Entry> {
+        Ok(entry(&fstatat(&self.fd, name.as_ref(), AtFlags::AT_SYMLINK_NOFOLLOW)?))
     }
 
     /// Unlinks `name`, which is not a directory.
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)?)
+    pub fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+        Ok(unlinkat(&self.fd, name.as_ref(), UnlinkatFlags::NoRemoveDir)?)
     }
 
     /// Removes the empty directory `name`.
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn remove_folder(&self, name: &str) -> io::Result<()> {
-        Ok(unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir)?)
+    pub fn remove_folder(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+        Ok(unlinkat(&self.fd, name.as_ref(), UnlinkatFlags::RemoveDir)?)
     }
 
     /// Renames a file within this directory, over whatever has the new name.
@@ -172,24 +209,29 @@ impl Folder {
         Ok(renameat(&self.fd, from, &self.fd, to)?)
     }
 
-    /// The names in this directory, in no order. Names that are not UTF-8 are not ours and left out.
+    /// At most so many of the names in this directory, in no order.
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn names(&self) -> io::Result<Vec<String>> {
+    pub fn names(&self, most: usize) -> io::Result<Vec<OsString>> {
         // A description of its own: reading moves a position.
         let mut dir = Dir::openat(&self.fd, ".", DIRECTORY, Mode::empty())?;
-        let names = dir.iter().filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
-        Ok(names.filter(|name| name != "." && name != "..").collect())
+        let names = dir
+            .iter()
+            .filter_map(|entry| Some(OsStr::from_bytes(entry.ok()?.file_name().to_bytes()).to_owned()));
+        Ok(names.filter(|name| name != "." && name != "..").take(most).collect())
     }
 
     /// Puts a file there, whole or not at all.
-    pub(crate) fn write_whole(&self, name: &str, text: &str) -> io::Result<()> {
+    pub(crate) fn write_whole(&self, name: &str, text: &str, mode: u32) -> io::Result<()> {
         let temporary = format!("{TEMPORARY}{name}");
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let written = openat(&self.fd, temporary.as_str(), flags, Mode::from_bits_truncate(0o600))
+        let written = openat(&self.fd, temporary.as_str(), flags, Mode::from_bits_truncate(mode))
             .map_err(io::Error::from)
-            .and_then(|fd| std::fs::File::from(fd).write_all(text.as_bytes()))
+            .and_then(|fd| {
+                fchmod(&fd, Mode::from_bits_truncate(mode))?;
+                std::fs::File::from(fd).write_all(text.as_bytes())
+            })
             .and_then(|()| self.rename(&temporary, name));
         if written.is_err() {
             let _ = self.remove(&temporary);
@@ -229,11 +271,6 @@ impl Folder {
         }
         #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
         self.path.join(name)
-    }
-
-    /// The descriptor alone, if nobody else shares it.
-    pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
-        Arc::into_inner(self.fd).ok_or_else(|| io::Error::other("the descriptor is shared"))
     }
 
     /// What this directory was called when it was opened; for people.
@@ -303,6 +340,7 @@ fn entry(stat: &FileStat) -> Entry {
         },
         mode: stat.st_mode as u32 & 0o7777,
         uid: stat.st_uid,
+        gid: stat.st_gid,
         links: stat.st_nlink as u64,
         identity: (stat.st_dev as u64, stat.st_ino as u64),
         modified: SystemTime::UNIX_EPOCH + modified,

@@ -3,21 +3,34 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
-    Connection, ErrorKind, Handshake, Interests, IpcReceiver as _, Nonce, Refusal, Result, Transport, Wait,
+    Config, Connection, ErrorKind, Handshake, Interests, IpcReceiver as _, Nonce, Peer, Refusal, Result,
+    Transport, Wait,
     door::Door,
     drive::Try,
     frame::Frame,
     hello::Terms,
     readiness::{Readiness, Token},
+    shares::{NoPlace, Shares, Slot},
 };
 
 pub(crate) struct HalfOpen<T: Transport> {
     entries: BTreeMap<Token, Entry<T>>,
     last: Token,
+    places: Arc<Shares>,
+}
+
+/// Whether one more can be taken in.
+pub(crate) enum Room {
+    Taken(Slot),
+    /// Those who have it are on their way: soon there will be.
+    NotYet,
+    /// Its user has a share already.
+    OverShare,
 }
 
 struct Entry<T: Transport> {
@@ -27,6 +40,8 @@ struct Entry<T: Transport> {
     /// When it came, or when it last said something that makes sense.
     spoke: Instant,
     heard: bool,
+    uid: Option<u32>,
+    _slot: Slot,
 }
 
 /// How far a client has come.
@@ -46,17 +61,45 @@ pub(crate) enum Step<T: Transport> {
 }
 
 impl<T: Transport> HalfOpen<T> {
-    pub(crate) fn new() -> Self {
-        Self { entries: BTreeMap::new(), last: 0 }
+    pub(crate) fn new(config: &Config) -> Self {
+        let places = Shares::new(config.limits.half_open, config);
+        Self { entries: BTreeMap::new(), last: 0, places }
     }
 
-    /// Whether one more can be taken in. If none can, the oldest silent one goes; one that has only just come or
-    /// only just spoken is not silent, but on its way: then the arrival waits outside.
-    pub(crate) fn make_room(&mut self, now: Instant, door: &Door, readiness: &Readiness) -> bool {
-        if self.has_room(door) {
-            return true;
+    /// A place for one more of this peer's user. If there is none, the oldest silent one goes, of the same user if
+    /// that user has a share already; one that has only just come or only just spoken is not silent, but on its
+    /// way: then the arrival waits outside. But nobody waits outside for its own user's share, for that would keep
+    /// the others waiting too.
+    pub(crate) fn make_room(
+        &mut self,
+        peer: Option<&Peer>,
+        now: Instant,
+        door: &Door,
+        readiness: &Readiness,
+    ) -> Room {
+        let uid = peer.and_then(|peer| peer.uid);
+        for _ in 0..2 {
+            let evicted = match self.places.take(peer) {
+                Ok(slot) => return Room::Taken(slot),
+                Err(NoPlace::Full) => self.evict(|_| true, now, door, readiness),
+                Err(NoPlace::OverShare) => self.evict(|entry| entry.uid == uid, now, door, readiness),
+            };
+            if !evicted {
+                break;
+            }
         }
-        let silent = self.entries.iter().filter(|(_, entry)| entry.silent_at(door) <= now);
+        if self.has_room(door) { Room::OverShare } else { Room::NotYet }
+    }
+
+    /// Turns out the oldest silent one of those. False: none of them is silent.
+    fn evict(
+        &mut self,
+        which: impl Fn(&Entry<T>) -> bool,
+        now: Instant,
+        door: &Door,
+        readiness: &Readiness,
+    ) -> bool {
+        let silent = self.entries.iter().filter(|(_, entry)| which(entry) && entry.silent_at(door) <= now);
         let oldest = silent.min_by_key(|(_, entry)| entry.heard).map(|(token, _)| *token);
         oldest.is_some_and(|token| {
             self.drop_entry(token, Refusal::Evicted, door, readiness);
@@ -77,13 +120,16 @@ impl<T: Transport> HalfOpen<T> {
     pub(crate) fn admit(
         &mut self,
         incoming: T::Incoming,
+        slot: Slot,
         now: Instant,
         door: &Door,
         readiness: &Readiness,
     ) -> Result<Option<Box<Connection<T>>>> {
         let expires = now.checked_add(door.config.limits.hello);
         self.last += 1;
-        let entry = Entry { stage: Stage::Arriving(incoming), expires, spoke: now, heard: false };
+        let uid = incoming.peer().and_then(|peer| peer.uid);
+        let stage = Stage::Arriving(incoming);
+        let entry = Entry { stage, expires, spoke: now, heard: false, uid, _slot: slot };
         self.advance(self.last, entry, now, door, readiness)
     }
 
@@ -133,7 +179,7 @@ impl<T: Transport> HalfOpen<T> {
                 // One that is up by now hears a goodbye, one that is not sees the end.
                 drop(entry.stage.step(now, door, &mut entry.heard));
             }
-            door.count(reason);
+            door.count(reason, entry.uid);
         }
     }
 
@@ -153,7 +199,7 @@ impl<T: Transport> HalfOpen<T> {
         match step {
             Step::Up(connection) => Ok(Some(connection)),
             Step::Refused(reason) => {
-                door.count(reason);
+                door.count(reason, entry.uid);
                 Ok(None)
             }
             Step::Wait(stage) => {
@@ -170,7 +216,7 @@ impl<T: Transport> HalfOpen<T> {
             if let Stage::Hello(mut connection, _) = entry.stage {
                 door.say_no(&mut connection, reason, Nonce::default());
             }
-            door.count(reason);
+            door.count(reason, entry.uid);
         }
     }
 }

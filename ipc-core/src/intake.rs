@@ -180,6 +180,14 @@ impl<T: Transport> Operation for Receive<'_, T> {
         let outlet = self.outlet.as_deref().filter(|outlet| outlet.has_unsent());
         self.intake.rx.wake_at().into_iter().chain(outlet.and_then(|outlet| outlet.tx.wake_at())).min()
     }
+
+    fn is_under_way(&self) -> bool {
+        self.intake.decoder.has_buffered()
+    }
+
+    fn fail(&mut self, why: ErrorKind) -> Error {
+        if why == ErrorKind::PeerGone { self.intake.ended() } else { self.intake.broke(why.into()) }
+    }
 }
 
 impl<T: Transport> Drop for Intake<T> {

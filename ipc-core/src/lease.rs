@@ -10,7 +10,9 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 
-use crate::{Error, ErrorKind, Folder, Kind, Record, Result, Seams, runtime_dir::check_private};
+use crate::{
+    Config, Entry, Error, ErrorKind, Folder, Kind, Record, Result, Seams, runtime_dir::check_private,
+};
 
 /// A name that is ours. Dropping it gives the name back.
 #[derive(Debug)]
@@ -25,17 +27,46 @@ pub(crate) struct Lease {
 /// The folder in a server's folder where clients put their files.
 pub const CLIENTS: &str = "clients";
 
+/// The mode of a folder that is ours alone, and of one that others may go through.
+pub(crate) const PRIVATE: u32 = 0o700;
+pub(crate) const SHARED: u32 = 0o711;
+
+/// Where others may make files, but not list, remove or rename them: what they make belongs to our group, so that
+/// a server that is not root can open it, and they are told by the set-group-ID bit to let it.
+const SHARED_CLIENTS: u32 = 0o3733;
+
+/// Makes the folder for the clients' files in a server's folder.
+///
+/// # Errors
+/// What the operating system says.
+pub fn make_clients_folder(folder: &Folder, config: &Config) -> io::Result<Folder> {
+    let clients = folder.make(CLIENTS, PRIVATE)?;
+    if config.shared {
+        clients.share(SHARED_CLIENTS)?
+    } else {
+        clients.set_own_mode(PRIVATE)?
+    }
+    Ok(clients)
+}
+
+/// Whether the clients of this folder may be other users than its server.
+#[must_use]
+pub fn is_shared(clients: &Entry) -> bool {
+    clients.mode & 0o2000 != 0
+}
+
 /// How often a folder may vanish between being made and being locked before we give up. Each time, another
 /// server has stopped in between.
 const TRIES: usize = 100;
 
 impl Lease {
     /// Takes the lease on the folder `key` in `parent`; `name` is what the user calls it.
-    pub(crate) fn take(parent: &Folder, key: &str, name: &str, seams: &Seams) -> Result<Self> {
+    pub(crate) fn take(parent: &Folder, key: &str, name: &str, config: &Config) -> Result<Self> {
         for _ in 0..TRIES {
-            if let Some(lease) = Self::try_take(parent, key, name, seams)? {
+            if let Some(lease) = Self::try_take(parent, key, name, &config.seams)? {
                 lease.clear(false);
-                seams.reach("lease.cleared")?;
+                lease.folder.set_own_mode(if config.shared { SHARED } else { PRIVATE })?;
+                config.seams.reach("lease.cleared")?;
                 return Ok(lease);
             }
         }
@@ -47,15 +78,15 @@ impl Lease {
 
     /// `None` if the folder was removed before it was locked.
     fn try_take(parent: &Folder, key: &str, name: &str, seams: &Seams) -> Result<Option<Self>> {
-        let folder = match parent.make(key, 0o700) {
+        let folder = match parent.make(key, PRIVATE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             made => made.map_err(|error| not_a_folder(parent, key, error))?,
         };
         check_private(&folder.itself()?, folder.path())?;
         // A description of its own, so that clones of the folder do not keep the lock.
-        let description = match parent.enter(key) {
+        let description = match parent.describe(key) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            entered => entered?.into_descriptor()?,
+            described => described?,
         };
         let lock = match Flock::lock(description, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
@@ -116,9 +147,12 @@ impl Drop for Lease {
 }
 
 fn remove_files(folder: &Folder) {
-    for name in folder.names().unwrap_or_default() {
-        if folder.look(&name).is_ok_and(|entry| entry.kind != Kind::Directory) {
-            let _ = folder.remove(&name);
+    for name in folder.names(usize::MAX).unwrap_or_default() {
+        match folder.look(&name) {
+            Ok(entry) if entry.kind != Kind::Directory => drop(folder.remove(&name)),
+            // In a shared folder others can make directories too; an empty one can go.
+            Ok(_) if name != CLIENTS => drop(folder.remove_folder(&name)),
+            _ => {}
         }
     }
 }
@@ -144,7 +178,7 @@ mod tests {
     }
 
     fn take(parent: &Folder) -> Result<Lease> {
-        Lease::take(parent, "calc", "calc", &Seams::default())
+        Lease::take(parent, "calc", "calc", &Config::default())
     }
 
     #[test]

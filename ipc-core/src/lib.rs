@@ -10,6 +10,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod address;
+mod bucket;
+mod complaints;
 mod connecting;
 mod connection;
 mod deadline;
@@ -35,11 +37,13 @@ mod pool;
 mod readiness;
 mod receiver;
 mod record;
+mod reserve;
 mod runtime_dir;
 mod seams;
 mod sender;
 mod serve;
 mod server;
+mod shares;
 mod stats;
 mod stop;
 mod strategy;
@@ -47,6 +51,7 @@ mod sweep;
 mod trace;
 mod transport;
 mod vocabulary;
+mod watch;
 mod words;
 
 pub use address::{Address, Target};
@@ -55,7 +60,7 @@ pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Holder, Result};
 pub use faults::{Fault, Faults};
 pub use folder::{Access, Entry, Folder, Kind, TEMPORARY, base_name, look_at};
-pub use lease::CLIENTS;
+pub use lease::{CLIENTS, is_shared, make_clients_folder};
 pub use limits::Limits;
 pub use lookup::{look_up, nobody_serves};
 pub use name::Name;

@@ -19,6 +19,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether clients must show a client file.
     pub client_file: ClientFile,
+    /// Whether other users can reach the server.
+    pub shared: bool,
     /// The directory of names, instead of the usual ones.
     pub directory: Option<PathBuf>,
     /// Users whose servers are trusted besides our own and root's.
@@ -27,6 +29,10 @@ pub struct Config {
     pub schema: Option<u64>,
     /// How connections wait.
     pub wait: WaitStrategy,
+    /// Whether the end of the peer's process ends the connection, whoever else has its descriptors.
+    pub watch_peer: bool,
+    /// How long a peer may stop in the middle of a message, or take nothing of one.
+    pub stall: Option<Duration>,
     /// The clock, the failpoints and the faults.
     pub seams: Seams,
 }
@@ -137,6 +143,43 @@ impl ServerOptions {
     #[must_use]
     pub fn wait(mut self, strategy: WaitStrategy) -> Self {
         self.config.wait = strategy;
+        self
+    }
+
+    /// Lets other users reach the server; [`allow`](Self::allow) says which of them may come in. Their clients must
+    /// find the directory of names: root's is `/run/hobnob`, any other needs `$HOBNOB_DIR` or `directory`, and they
+    /// must trust the server ([`ConnectOptions::trust_server`]) unless root runs it.
+    ///
+    /// The directory of names and the server's folder get mode 0711, the folder for clients' files 03733 with our
+    /// group (what clients make there our group can open), so that others can neither list it nor touch what is
+    /// not theirs. Every user, our own too, then has a share of the clients and of the places in the handshake:
+    /// whatever one user takes, a part of what is left remains for the next.
+    #[must_use]
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.config.shared = shared;
+        self
+    }
+
+    /// Takes the end of the peer's process for the end of the connection (pidfd_open(2)). Without it the witness is
+    /// the end of the stream, which does not come while a child that the peer forked still holds its descriptors.
+    ///
+    /// It costs a descriptor for each connection, and waits go through poll(2). On AF_UNIX the kernel names the process
+    /// (SO_PEERPIDFD, Linux 6.5); over FIFOs it is the pid that the peer claims, if a process of the peer's uid has
+    /// it. Where no process can be watched, the end of the stream remains the only witness. Whoever waits on the
+    /// descriptor (`AsFd`) in a loop of his own does not see it; the `try_` words do.
+    #[must_use]
+    pub fn watch_peer(mut self, watch: bool) -> Self {
+        self.config.watch_peer = watch;
+        self
+    }
+
+    /// Gives a peer up ([`Stalled`](crate::ErrorKind::Stalled)) that for so long sends nothing of the rest of a message
+    /// that we are receiving, or takes nothing of what we are sending, while a call of ours waits for it. Without this
+    /// option such a call waits until its own deadline. Silence between messages is no stall. A connection with this
+    /// option waits with poll(2).
+    #[must_use]
+    pub fn stalled_after(mut self, span: Duration) -> Self {
+        self.config.stall = Some(span);
         self
     }
 
@@ -252,6 +295,29 @@ impl ConnectOptions {
     #[must_use]
     pub fn wait(mut self, strategy: WaitStrategy) -> Self {
         self.config.wait = strategy;
+        self
+    }
+
+    /// Takes the end of the peer's process for the end of the connection (pidfd_open(2)). Without it the witness is
+    /// the end of the stream, which does not come while a child that the peer forked still holds its descriptors.
+    ///
+    /// It costs a descriptor for each connection, and waits go through poll(2). On AF_UNIX the kernel names the process
+    /// (SO_PEERPIDFD, Linux 6.5); over FIFOs it is the pid that the peer claims, if a process of the peer's uid has
+    /// it. Where no process can be watched, the end of the stream remains the only witness. Whoever waits on the
+    /// descriptor (`AsFd`) in a loop of his own does not see it; the `try_` words do.
+    #[must_use]
+    pub fn watch_peer(mut self, watch: bool) -> Self {
+        self.config.watch_peer = watch;
+        self
+    }
+
+    /// Gives a peer up ([`Stalled`](crate::ErrorKind::Stalled)) that for so long sends nothing of the rest of a message
+    /// that we are receiving, or takes nothing of what we are sending, while a call of ours waits for it. Without this
+    /// option such a call waits until its own deadline. Silence between messages is no stall. A connection with this
+    /// option waits with poll(2).
+    #[must_use]
+    pub fn stalled_after(mut self, span: Duration) -> Self {
+        self.config.stall = Some(span);
         self
     }
 

@@ -73,8 +73,8 @@ impl<T: Transport> Outlet<T> {
     }
 
     #[cold]
-    fn broke(&mut self, error: io::Error) -> Error {
-        let error = Error::from(error);
+    fn broke(&mut self, error: impl Into<Error>) -> Error {
+        let error = error.into();
         self.stage = Stage::Broken(error.kind().clone());
         error
     }
@@ -104,6 +104,14 @@ impl<T: Transport> Operation for Flush<'_, T> {
 
     fn wake_at(&self) -> Option<Instant> {
         self.0.tx.wake_at()
+    }
+
+    fn is_under_way(&self) -> bool {
+        true
+    }
+
+    fn fail(&mut self, why: ErrorKind) -> Error {
+        self.0.broke(why)
     }
 }
 
@@ -173,5 +181,13 @@ impl<T: Transport> Operation for Push<'_, T> {
 
     fn wake_at(&self) -> Option<Instant> {
         self.outlet.tx.wake_at()
+    }
+
+    fn is_under_way(&self) -> bool {
+        true
+    }
+
+    fn fail(&mut self, why: ErrorKind) -> Error {
+        self.outlet.broke(why)
     }
 }

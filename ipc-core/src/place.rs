@@ -13,8 +13,7 @@ pub(crate) fn take_place<T: Transport>(at: &Address, config: &mut Config) -> Res
     match at.target() {
         Target::Name(name) if T::CAPABILITIES.one_process => Ok((None, Place::Process(name.clone()))),
         Target::Name(name) => {
-            let lease =
-                Lease::take(&runtime_dir::ours(config)?, name.as_str(), name.as_str(), &config.seams)?;
+            let lease = Lease::take(&runtime_dir::ours(config)?, name.as_str(), name.as_str(), config)?;
             let place = Place::Folder(lease.folder().clone(), None);
             Ok((Some(lease), place))
         }
@@ -45,7 +44,7 @@ fn lease_path(path: &Path, config: &Config) -> Result<Lease> {
     })?;
     let (device, inode) = parent.identity;
     let key = format!("@{device:x}-{inode:x}-{name}");
-    Lease::take(&runtime_dir::ours(config)?, &key, &shown, &config.seams)
+    Lease::take(&runtime_dir::ours(config)?, &key, &shown, config)
 }
 
 /// The places to try, in order.

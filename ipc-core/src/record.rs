@@ -36,13 +36,11 @@ impl Record {
         }
     }
 
-    pub(crate) fn write(&self, folder: &Folder) -> io::Result<()> {
+    pub(crate) fn write(&self, folder: &Folder, shared: bool) -> io::Result<()> {
         let since = self.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let Self { transport, pid, uid, .. } = self;
-        folder.write_whole(
-            FILE,
-            &format!("hobnob=1\ntransport={transport}\npid={pid}\nuid={uid}\nsince={since}\n"),
-        )
+        let text = format!("hobnob=1\ntransport={transport}\npid={pid}\nuid={uid}\nsince={since}\n");
+        folder.write_whole(FILE, &text, if shared { 0o644 } else { 0o600 })
     }
 
     /// The record in a server's folder, if there is one and it can be understood.
@@ -96,9 +94,9 @@ mod tests {
         let folder = Folder::open(place.path()).unwrap();
         let record =
             Record::of_this_process("unix", SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-        record.write(&folder).unwrap();
+        record.write(&folder, false).unwrap();
         assert_eq!(Record::read(&folder), Some(record));
-        assert_eq!(folder.names().unwrap(), ["record"]);
+        assert_eq!(folder.names(9).unwrap(), ["record"]);
     }
 
     #[test]

@@ -7,7 +7,10 @@ use std::{
 
 use nix::unistd::geteuid;
 
-use crate::{Config, Entry, Error, ErrorKind, Folder, Kind, Name, Record, Result};
+use crate::{
+    Config, Entry, Error, ErrorKind, Folder, Kind, Name, Record, Result,
+    lease::{PRIVATE, SHARED},
+};
 
 /// The environment variable that names the directory, before every other choice.
 pub const VARIABLE: &str = "HOBNOB_DIR";
@@ -26,8 +29,11 @@ pub(crate) fn ours(config: &Config) -> Result<Folder> {
         })?;
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let parent = Folder::open_following(parent).map_err(|error| cannot_open(parent, error))?;
-    let folder = parent.make(name, 0o700).map_err(|error| cannot_open(&path, error))?;
+    let folder = parent.make(name, PRIVATE).map_err(|error| cannot_open(&path, error))?;
     check_private(&folder.itself()?, &path)?;
+    if config.shared {
+        folder.set_own_mode(SHARED)?;
+    }
     Ok(folder)
 }
 
@@ -136,14 +142,15 @@ fn cannot_open(path: &Path, error: io::Error) -> Error {
     ))
 }
 
-/// Ours alone: nobody else can have put anything there.
+/// Nobody else can have put anything there. Where we have a shared server, others may go through it.
 pub(crate) fn check_private(dir: &Entry, path: &Path) -> Result<()> {
     let uid = geteuid().as_raw();
-    if dir.kind == Kind::Directory && dir.uid == uid && dir.mode & 0o777 == 0o700 {
+    if dir.kind == Kind::Directory && dir.uid == uid && (dir.mode == PRIVATE || dir.mode == SHARED) {
         return Ok(());
     }
     Err(Error::denied(format!(
-        "{} belongs to uid {} with mode {:04o}; expected a directory of uid {uid} with mode 0700",
+        "{} belongs to uid {} with mode {:04o}; expected a directory of uid {uid} with mode 0700, or \
+         0711 if other users shall pass",
         path.display(),
         dir.uid,
         dir.mode

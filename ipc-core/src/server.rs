@@ -3,10 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -15,13 +12,17 @@ use nix::errno::Errno;
 use crate::{
     Address, Arrival, Connection, Deadline, ErrorKind, Handshake, Interests, IpcServer, Link, Listener,
     Record, Refusal, Result, ServerOptions, ServerStats, StopHandle, Transport, Wait,
+    bucket::Bucket,
+    complaints::Complaints,
     connecting::terms,
     door::Door,
     drive::{Operation, Try, Waiting, drive},
-    half_open::HalfOpen,
+    half_open::{HalfOpen, Room},
     lease::Lease,
     place::take_place,
     readiness::{Readiness, Token},
+    reserve::Reserve,
+    shares::Shares,
     stats::Counters,
 };
 
@@ -39,6 +40,11 @@ pub struct Server<T: Transport> {
     paused: Option<Instant>,
     /// More had come than was taken in at once; perhaps no descriptor says so any more.
     more: bool,
+    /// Pays for arrivals that cannot even be told no.
+    failures: Bucket,
+    reserve: Reserve,
+    /// Since when there have been too few descriptors to take anybody in.
+    scarce: Option<Instant>,
     door: Door,
     accept: Deadline,
     waiting: Waiting,
@@ -51,6 +57,8 @@ const BATCH: usize = 64;
 /// How many waiting clients are told that the server is stopping; the rest see their connection end.
 const BACKLOG: usize = 4096;
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long clients are kept waiting for descriptors; then the reserve is used to tell them no.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// How often a client on its way in is looked at again when the server stops.
 const MOST_STEPS: usize = 100;
 
@@ -70,29 +78,38 @@ impl<T: Transport> Server<T> {
         let (lease, place) = take_place::<T>(at, &mut config)?;
         config.seams.reach("server.leased")?;
         let readiness = Readiness::new()?;
+        let mut reserve = Reserve::new(<T::Listener as Listener<T>>::DESCRIPTORS);
+        reserve.fill()?;
         let mut listener = T::listen(&place, &config)?;
         // The record comes last: who finds it finds everything else.
         Self::announce(&listener, lease.as_ref(), &readiness, &config).inspect_err(|_| listener.retire())?;
         log::debug!("{address}: listening");
         let waiting = Waiting::new(&config);
+        let half_open = HalfOpen::new(&config);
+        let clients = Shares::new(config.limits.clients, &config);
+        let failures = Bucket::new(config.seams.now());
         let door = Door {
             terms: terms::<T>(&config),
             config,
             allow: options.allow.clone(),
             address: address.clone(),
-            taken: Arc::new(AtomicUsize::new(0)),
+            clients,
             counters: Arc::new(Counters::default()),
+            complaints: Complaints::default(),
             pool: Arc::default(),
         };
         Ok(Self {
             listener: Some(listener),
             lease,
-            half_open: HalfOpen::new(),
+            half_open,
             ready: VecDeque::new(),
             outside: None,
             readiness,
             paused: None,
             more: false,
+            failures,
+            reserve,
+            scarce: None,
             door,
             accept: options.accept,
             waiting,
@@ -111,7 +128,7 @@ impl<T: Transport> Server<T> {
         readiness.add(&interests, LISTENER)?;
         config.seams.reach("server.listening")?;
         if let Some(lease) = lease {
-            Record::of_this_process(T::SCHEME, config.seams.wall()).write(lease.folder())?;
+            Record::of_this_process(T::SCHEME, config.seams.wall()).write(lease.folder(), config.shared)?;
         }
         Ok(config.seams.reach("server.recorded")?)
     }
@@ -157,19 +174,29 @@ impl<T: Transport> Server<T> {
         let mut ask = true;
         for _ in 0..BATCH {
             if let Some(incoming) = self.outside.take() {
-                if !self.half_open.make_room(now, &self.door, &self.readiness) {
-                    self.outside = Some(incoming);
-                    let until = self.half_open.next_silence(&self.door).unwrap_or(now);
-                    return self.pause(until).map(|()| false);
+                match self.half_open.make_room(incoming.peer(), now, &self.door, &self.readiness) {
+                    Room::Taken(slot) => {
+                        let up = self.half_open.admit(incoming, slot, now, &self.door, &self.readiness)?;
+                        self.ready.extend(up);
+                    }
+                    Room::OverShare => {
+                        self.door.turn_away(Refusal::Crowded, link_of::<T>(incoming, now));
+                    }
+                    Room::NotYet => {
+                        self.outside = Some(incoming);
+                        let until = self.half_open.next_silence(&self.door).unwrap_or(now);
+                        return self.pause(until).map(|()| false);
+                    }
                 }
-                let up = self.half_open.admit(incoming, now, &self.door, &self.readiness)?;
-                self.ready.extend(up);
             }
             let Some(listener) = self.listener.as_mut().filter(|_| ask) else { return Ok(false) };
             match listener.try_accept() {
                 Ok(Some(arrival)) => {
                     ask = listener.may_have_more();
-                    self.knock(arrival);
+                    self.scarce = None;
+                    if let Some(until) = self.knock(arrival, now) {
+                        return self.pause(until).map(|()| false);
+                    }
                 }
                 Ok(None) if listener.arm()? => return Ok(false),
                 Ok(None) => {}
@@ -183,11 +210,19 @@ impl<T: Transport> Server<T> {
         Ok(true)
     }
 
-    fn knock(&mut self, arrival: Arrival<T>) {
+    /// Gives the time until which nobody more is looked at, if there were too many who failed.
+    fn knock(&mut self, arrival: Arrival<T>, now: Instant) -> Option<Instant> {
         self.door.counters.arrived.fetch_add(1, Relaxed);
         match arrival {
-            Arrival::Incoming(incoming) => self.outside = Some(incoming),
-            Arrival::Rejected(reason, link) => self.door.turn_away(reason, link),
+            Arrival::Incoming(incoming) => {
+                self.outside = Some(incoming);
+                None
+            }
+            Arrival::Rejected(reason, link) => {
+                let failed = link.is_none();
+                self.door.turn_away(reason, link);
+                failed.then(|| self.failures.pay(now))?
+            }
         }
     }
 
@@ -199,13 +234,42 @@ impl<T: Transport> Server<T> {
         match error.raw_os_error().map(Errno::from_raw) {
             _ if error.kind() == io::ErrorKind::Interrupted => Ok(true),
             Some(errno) if scarce.contains(&errno) => {
-                log::warn!("{}: accepting pauses: {error}", self.door.address);
+                let since = *self.scarce.get_or_insert(now);
+                if now.saturating_duration_since(since) >= PATIENCE && self.turn_one_away(now) {
+                    return Ok(true);
+                }
+                if since == now {
+                    log::warn!("{}: accepting pauses: {error}", self.door.address);
+                }
                 self.door.counters.pauses.fetch_add(1, Relaxed);
                 self.pause(now + PAUSE).map(|()| false)
             }
             Some(errno) if passing.contains(&errno) => Ok(true),
             _ => Err(error.into()),
         }
+    }
+
+    /// Tells one of those who wait that there is no room, by means of the reserve.
+    fn turn_one_away(&mut self, now: Instant) -> bool {
+        let Some(listener) = self.listener.as_mut().filter(|_| self.reserve.spend()) else { return false };
+        let arrival = listener.try_accept();
+        let turned = match arrival {
+            Ok(Some(arrival)) => {
+                self.door.counters.arrived.fetch_add(1, Relaxed);
+                match arrival {
+                    Arrival::Incoming(incoming) => {
+                        self.door.turn_away(Refusal::Busy, link_of::<T>(incoming, now));
+                    }
+                    Arrival::Rejected(reason, link) => self.door.turn_away(reason, link),
+                }
+                true
+            }
+            // Somebody else was faster with the descriptors, or nobody waits any more.
+            _ => false,
+        };
+        // What cannot be had now is asked for again the next time.
+        let _ = self.reserve.fill();
+        turned
     }
 
     fn pause(&mut self, until: Instant) -> Result<()> {

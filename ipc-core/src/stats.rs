@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Why a server turned a client away. On the wire it is the verdict's code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Refusal {
@@ -36,11 +36,15 @@ pub enum Refusal {
     Gone = 12,
     /// Its rendezvous record names files that are not what they must be.
     BadRendezvous = 13,
+    /// Its user has a share of the clients already, and the rest is left for other users.
+    OverShare = 14,
+    /// Its user has a share of the handshakes already: come again in a moment.
+    Crowded = 15,
 }
 
 impl Refusal {
     /// Every reason, in the order of their codes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::WrongVersion,
         Self::WrongTransport,
         Self::SchemaMismatch,
@@ -54,6 +58,8 @@ impl Refusal {
         Self::Evicted,
         Self::Gone,
         Self::BadRendezvous,
+        Self::OverShare,
+        Self::Crowded,
     ];
 
     /// The code this reason has on the wire; 0 is no refusal.
@@ -85,6 +91,8 @@ impl fmt::Display for Refusal {
             Self::Evicted => "made room for another while silent",
             Self::Gone => "went away during the handshake",
             Self::BadRendezvous => "rendezvous files not as they must be",
+            Self::OverShare => "its user has a share of the clients already",
+            Self::Crowded => "its user has a share of the handshakes already",
         })
     }
 }

@@ -1,6 +1,9 @@
 //! Removes what dead clients left in `clients/`, while the server lives.
 
-use std::time::{Duration, Instant};
+use std::{
+    ffi::OsStr,
+    time::{Duration, Instant},
+};
 
 use crate::{Folder, Kind, Seams};
 
@@ -14,6 +17,8 @@ pub struct Sweeper {
 /// A file this old belongs to no handshake that could still succeed.
 const OLD: Duration = Duration::from_secs(20);
 const EVERY: Duration = Duration::from_secs(10);
+/// So many are looked at in one sweep: whoever may make files here must not be able to hold the server.
+const MOST: usize = 4096;
 
 impl Sweeper {
     /// One that sweeps first after a while: a new server begins with an empty folder.
@@ -23,17 +28,20 @@ impl Sweeper {
     }
 
     /// Removes the old files of `clients` that `is_dead` says yes to, if it is time.
-    pub fn sweep(&mut self, clients: &Folder, is_dead: impl Fn(&str) -> bool) {
+    pub fn sweep(&mut self, clients: &Folder, is_dead: impl Fn(&OsStr, Kind) -> bool) {
         let now = self.seams.now();
         if now.saturating_duration_since(self.last) < EVERY {
             return;
         }
         self.last = now;
         let wall = self.seams.wall();
-        for name in clients.names().unwrap_or_default() {
+        for name in clients.names(MOST).unwrap_or_default() {
             let Ok(file) = clients.look(&name) else { continue };
             let old = wall.duration_since(file.modified).is_ok_and(|age| age > OLD);
-            if old && file.kind != Kind::Directory && is_dead(&name) {
+            if old && file.kind == Kind::Directory {
+                // Only others can have made it, in a shared folder. Empty, it can go.
+                let _ = clients.remove_folder(&name);
+            } else if old && is_dead(&name, file.kind) {
                 let _ = clients.remove(&name);
             }
         }
@@ -72,12 +80,12 @@ mod tests {
         for name in ["dead", "alive"] {
             folder.make_fifo(name, 0o600).unwrap();
         }
-        folder.make("folder", 0o700).unwrap();
+        folder.make("folder", 0o700).unwrap().make("full", 0o700).unwrap();
         let mut sweeper = Sweeper::new(Seams::default().with_clock(clock.clone()));
         let mut left_at = |seconds| {
             clock.0.store(seconds, SeqCst);
-            sweeper.sweep(&folder, |name| name != "alive");
-            let mut left = folder.names().unwrap();
+            sweeper.sweep(&folder, |name, _| name != "alive");
+            let mut left = folder.names(9).unwrap();
             left.sort();
             left
         };

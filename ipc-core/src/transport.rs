@@ -13,7 +13,7 @@
 use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
     time::Instant,
 };
@@ -118,6 +118,9 @@ pub struct Link<T: Transport> {
     pub peer: Peer,
     /// If set, the client's hello must carry exactly this nonce: it ties the hello to the rendezvous.
     pub nonce: Option<Nonce>,
+    /// Readable once the peer's process is gone (a pidfd), if [`Config::watch_peer`] asks for one and there is one
+    /// to be had.
+    pub witness: Option<OwnedFd>,
 }
 
 /// 128 random bits that nobody else can know.
@@ -132,6 +135,11 @@ pub trait Handshake<T: Transport>: Wait {
     /// # Errors
     /// The road cannot come up, or the other side is known to be gone.
     fn step(&mut self, now: Instant) -> Result<Option<Link<T>>>;
+
+    /// On the server's side: who is coming, once that is known; before the link is handed out, if it can be.
+    fn peer(&self) -> Option<&Peer> {
+        None
+    }
 
     /// On the client's side: the server has said yes. What it takes away from the rendezvous before it does so
     /// is gone.
@@ -149,6 +157,9 @@ pub enum Arrival<T: Transport> {
 
 /// Takes clients in.
 pub trait Listener<T: Transport>: Wait {
+    /// How many descriptors it takes to take a client in; so many are kept in reserve.
+    const DESCRIPTORS: usize = 1;
+
     /// The next client, if one is there. Clients that are hostile or dead are [`Arrival::Rejected`].
     ///
     /// # Errors
@@ -221,6 +232,10 @@ impl<T: Transport> Wait for Up<T> {
 impl<T: Transport> Handshake<T> for Up<T> {
     fn step(&mut self, _: Instant) -> Result<Option<Link<T>>> {
         Ok(self.0.take())
+    }
+
+    fn peer(&self) -> Option<&Peer> {
+        self.0.as_ref().map(|link| &link.peer)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, time::Instant};
 
-use ipc_core::{Arrival, Faults, Handshake, Interests, Link, Part, Result, Side, Transport, Wait};
+use ipc_core::{Arrival, Faults, Handshake, Interests, Link, Part, Peer, Result, Side, Transport, Wait};
 
 use crate::{
     Faulty,
@@ -74,6 +74,8 @@ impl Meeting {
 }
 
 impl<T: Transport, L: ipc_core::Listener<T>> ipc_core::Listener<Faulty<T>> for Listener<L> {
+    const DESCRIPTORS: usize = L::DESCRIPTORS;
+
     fn try_accept(&mut self) -> io::Result<Option<Arrival<Faulty<T>>>> {
         if !self.meeting.goes_on()? {
             return Ok(None);
@@ -107,6 +109,10 @@ impl<T: Transport, H: Handshake<T>> Handshake<Faulty<T>> for Making<H> {
         }
         let link = self.inner.step(now)?;
         Ok(link.map(|link| wrap(link, self.origin.as_ref())).transpose()?)
+    }
+
+    fn peer(&self) -> Option<&Peer> {
+        self.inner.peer()
     }
 
     fn welcome(&mut self) {

@@ -40,7 +40,7 @@ pub(crate) fn wrap<T: Transport>(link: Link<T>, origin: Option<&Origin>) -> io::
             (Half::sound(link.tx, sends, finish.0), Half::sound(link.rx, receives, finish.1))
         }
     };
-    Ok(Link { tx: Tx(tx), rx: Rx(rx), peer: link.peer, nonce: link.nonce })
+    Ok(Link { tx: Tx(tx), rx: Rx(rx), peer: link.peer, nonce: link.nonce, witness: link.witness })
 }
 
 impl<H: ipc_core::Tx> ipc_core::Tx for Tx<H> {

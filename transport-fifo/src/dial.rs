@@ -8,7 +8,7 @@ use std::{
 
 use ipc_core::{
     Access, CLIENTS, Config, Error, ErrorKind, Folder, Handshake, Interest, Interests, Kind, Link, Peer,
-    PeerPid, Place, Proof, Result, Seams, Wait, look_at, random_nonces,
+    PeerPid, Place, Proof, Result, Wait, is_shared, look_at, random_nonces,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -27,7 +27,7 @@ pub struct Outgoing {
     /// of the handshake, so that from then on a server that dies breaks the pipe.
     _own_reader: OwnedFd,
     names: Names,
-    seams: Seams,
+    config: Config,
 }
 
 /// Unlinks the pair's names when the handshake is over, if the server has not.
@@ -61,7 +61,8 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     let pair = knock.names();
     let names = Names { clients: clients.clone(), names: Some(pair.clone()) };
     config.seams.reach("fifo.client_make")?;
-    let (rx, own_reader, tx) = open_pair(&clients, &pair).map_err(|error| absent(folder, error))?;
+    let mode = if is_shared(&clients.itself()?) { FOR_GROUP } else { PRIVATE };
+    let (rx, own_reader, tx) = open_pair(&clients, &pair, mode).map_err(|error| absent(folder, error))?;
     Ok(Outgoing {
         rendezvous,
         folder: folder.clone(),
@@ -69,15 +70,24 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
         ends: Some((tx, rx, peer)),
         _own_reader: own_reader,
         names,
-        seams: config.seams.clone(),
+        config: config.clone(),
     })
 }
 
+/// For a server of our own uid, and for one that opens the pair as a member of the folder's group. Who else is in
+/// that group can neither list the folder nor guess the names.
+const PRIVATE: u32 = 0o600;
+const FOR_GROUP: u32 = 0o660;
+
 /// The order that waits for nobody: both for reading first, which never waits nor fails without a writer; then
 /// ours for writing, which needs a reader.
-fn open_pair(clients: &Folder, [c2s, s2c]: &[String; 2]) -> io::Result<(OwnedFd, OwnedFd, OwnedFd)> {
-    let own_reader = clients.make_fifo(c2s, 0o600)?;
-    let rx = clients.make_fifo(s2c, 0o600)?;
+fn open_pair(
+    clients: &Folder,
+    [c2s, s2c]: &[String; 2],
+    mode: u32,
+) -> io::Result<(OwnedFd, OwnedFd, OwnedFd)> {
+    let own_reader = clients.make_fifo(c2s, mode)?;
+    let rx = clients.make_fifo(s2c, mode)?;
     let tx = clients.open_file(c2s, Access::Write)?;
     Ok((rx, own_reader, tx))
 }
@@ -108,8 +118,8 @@ impl Handshake<Fifo> for Outgoing {
             }
             Err(error) => return Err(error.into()),
         }
-        self.seams.reach("fifo.knocked")?;
-        Ok(self.ends.take().map(|(tx, rx, peer)| link(tx, rx, false, peer, self.knock.nonce)))
+        self.config.seams.reach("fifo.knocked")?;
+        Ok(self.ends.take().map(|(tx, rx, peer)| link(tx, rx, false, peer, self.knock.nonce, &self.config)))
     }
 
     fn welcome(&mut self) {

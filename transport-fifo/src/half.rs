@@ -9,7 +9,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use ipc_core::{Access, Got, Interest, Interests, Link, Nonce, Peer, Wait};
+use ipc_core::{Access, Config, Got, Interest, Interests, Link, Nonce, Peer, Wait};
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
@@ -53,12 +53,21 @@ enum Sleeping {
 }
 
 /// Both halves; `seen` says whether the other side has opened its ends already.
-pub(crate) fn link(tx: OwnedFd, rx: OwnedFd, seen: bool, peer: Peer, nonce: Nonce) -> Link<Fifo> {
+pub(crate) fn link(
+    tx: OwnedFd,
+    rx: OwnedFd,
+    seen: bool,
+    peer: Peer,
+    nonce: Nonce,
+    config: &Config,
+) -> Link<Fifo> {
+    let witness = if config.watch_peer { crate::process::claimed_by(&peer) } else { None };
     Link {
         tx: Tx { end: End::new(tx), enlarged: false },
         rx: Rx { end: End::new(rx), seen },
         peer,
         nonce: Some(nonce),
+        witness,
     }
 }
 

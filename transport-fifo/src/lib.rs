@@ -35,6 +35,7 @@ mod dial;
 mod half;
 mod listen;
 mod pinned;
+mod process;
 pub mod record;
 #[allow(unsafe_code, reason = "the one address of unsafe code in this crate")]
 mod sys;

@@ -1,13 +1,14 @@
 //! The server's side of the rendezvous: find records, pick the pair up, take its names away.
 
 use std::{
+    ffi::OsStr,
     io,
     os::fd::{AsFd, OwnedFd},
 };
 
 use ipc_core::{
-    Access, Arrival, CLIENTS, Config, Entry, Error, Folder, Interest, Interests, Kind, Link, Peer, PeerPid,
-    Place, Proof, Refusal, Result, Sweeper, TEMPORARY, Up, Wait, look_at,
+    Access, Arrival, Config, Entry, Error, Folder, Interest, Interests, Kind, Link, Peer, PeerPid, Place,
+    Proof, Refusal, Result, Sweeper, TEMPORARY, Up, Wait, look_at, make_clients_folder,
 };
 use nix::{errno::Errno, unistd::read};
 
@@ -20,6 +21,9 @@ use crate::{
 
 /// The rendezvous in a server's folder.
 pub(crate) const RENDEZVOUS: &str = "fifo";
+
+/// Others may write their record, and not read anybody else's.
+const OTHERS_KNOCK: u32 = 0o622;
 
 /// Takes clients in.
 #[derive(Debug)]
@@ -34,15 +38,16 @@ pub struct Listener {
     /// Knocked when no descriptor was left to open the pair with.
     waiting: Option<Knock>,
     sweeper: Sweeper,
+    config: Config,
 }
 
 pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
     let Place::Folder(folder, _) = place else { return Err(Error::bad_address("expected a name")) };
-    let clients = folder.make(CLIENTS, 0o700)?;
+    let clients = make_clients_folder(folder, config)?;
     let temporary = format!("{TEMPORARY}{RENDEZVOUS}");
     // Under the lease, a file of this name is a dead server's.
     let _ = folder.remove(&temporary);
-    folder.make_fifo(&temporary, 0o600)?;
+    folder.make_fifo(&temporary, if config.shared { OTHERS_KNOCK } else { 0o600 })?;
     let opened = open_both(folder, &temporary).and_then(|opened| {
         config.seams.reach("fifo.opened")?;
         folder.rename(&temporary, RENDEZVOUS).map(|()| opened)
@@ -59,6 +64,7 @@ pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
         finder: Finder::default(),
         waiting: None,
         sweeper: Sweeper::new(config.seams.clone()),
+        config: config.clone(),
     })
 }
 
@@ -75,8 +81,11 @@ const READ: usize = 4096;
 const READS: usize = 16;
 
 impl ipc_core::Listener<Fifo> for Listener {
+    /// Each FIFO of the pair is held while it is looked at, and then opened.
+    const DESCRIPTORS: usize = 4;
+
     fn try_accept(&mut self) -> io::Result<Option<Arrival<Fifo>>> {
-        self.sweeper.sweep(&self.clients, |name| is_dead(&self.clients, name));
+        self.sweeper.sweep(&self.clients, |name, kind| kind != Kind::Fifo || is_dead(&self.clients, name));
         if let Some(knock) = self.waiting.take() {
             return self.pick_up(&knock).map(Some);
         }
@@ -142,7 +151,7 @@ impl Listener {
             return Err(NotPicked::Client(Refusal::BadRendezvous));
         }
         let peer = Peer::new(Some(one.uid), None, PeerPid::Claimed(knock.pid), Proof::FileOwner);
-        Ok(link(tx, rx, true, peer, knock.nonce))
+        Ok(link(tx, rx, true, peer, knock.nonce, &self.config))
     }
 }
 
@@ -170,16 +179,18 @@ fn is_scarce(error: &io::Error) -> bool {
 
 /// Whether the client of this FIFO is gone: nobody reads the FIFO that it writes to, of which it keeps a reader of
 /// its own. The other one of the pair must not be asked: to a live client that would be a server that came and went.
-fn is_dead(clients: &Folder, name: &str) -> bool {
+fn is_dead(clients: &Folder, name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return true };
     let asked = format!("{}.c2s", name.trim_end_matches(".c2s").trim_end_matches(".s2c"));
-    match clients.open_file(&asked, Access::Write) {
-        Ok(_) => false,
-        Err(error) => matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENXIO | Errno::ENOENT)),
-    }
+    // One that we may not open could not be picked up either.
+    clients.open_file(&asked, Access::Write).is_err_and(|error| !is_scarce(&error))
 }
 
+/// Whether nobody but its owner, and we, can open this FIFO. A group may, if it is ours: then its owner made the FIFO
+/// for us. Anybody else who could would be taken for the owner.
 fn is_private_fifo(file: &Entry) -> bool {
-    file.kind == Kind::Fifo && file.links == 1 && file.mode & 0o006 == 0
+    let open_to_others = if file.gid == nix::unistd::getegid().as_raw() { 0o006 } else { 0o066 };
+    file.kind == Kind::Fifo && file.links == 1 && file.mode & open_to_others == 0
 }
 
 impl Wait for Listener {

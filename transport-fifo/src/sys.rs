@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::{
     io::{self, IoSlice},
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
 };
 
 /// Writes to a pipe without ever raising SIGPIPE: RWF_NOSIGNAL where the kernel knows it (Linux 6.18), else with
@@ -39,6 +39,23 @@ fn pwritev2(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let written =
         unsafe { libc::pwritev2(fd.as_raw_fd(), bufs.as_ptr().cast(), count(bufs), -1, RWF_NOSIGNAL) };
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
+/// A descriptor of a process, readable once that is gone.
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
+pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+    use std::os::fd::FromRawFd;
+    let pid = libc::pid_t::try_from(pid).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: pidfd_open(2) takes two numbers and touches no memory of ours.
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let opened = i32::try_from(opened).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
+    // SAFETY: the kernel has just made this descriptor (close-on-exec) for us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(opened) })
+}
+
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+pub(crate) fn pidfd_open(_: u32) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn writev(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {

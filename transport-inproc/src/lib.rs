@@ -54,7 +54,7 @@ pub fn pair() -> Result<(Connection, Connection)> {
 
 fn links() -> Result<(Link<Inproc>, Link<Inproc>)> {
     let ((tx, far_rx), (far_tx, rx)) = (road::road()?, road::road()?);
-    let link = |tx, rx| Link { tx, rx, peer: Peer::ourselves(), nonce: None };
+    let link = |tx, rx| Link { tx, rx, peer: Peer::ourselves(), nonce: None, witness: None };
     Ok((link(tx, rx), link(far_tx, far_rx)))
 }
 

@@ -11,8 +11,8 @@ use std::{
 };
 
 use ipc_core::{
-    CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Handshake, Interests, Link, Place, Result, Seams,
-    Wait, random_nonces,
+    CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Handshake, Interests, Link, Place, Result, Wait,
+    random_nonces,
 };
 use nix::{
     errno::Errno,
@@ -38,7 +38,7 @@ pub struct Outgoing {
     file: Option<client_file::Guard>,
     retry: Option<Instant>,
     pause: Duration,
-    seams: Seams,
+    config: Config,
 }
 
 /// A full backlog gives EAGAIN, and poll(2) says ready all the same: the only way is to ask again, ever less often.
@@ -61,7 +61,7 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
         file,
         retry: None,
         pause: FIRST_PAUSE,
-        seams: config.seams.clone(),
+        config: config.clone(),
     })
 }
 
@@ -116,11 +116,11 @@ impl Handshake<Unix> for Outgoing {
             Err(errno) => return Err(errno.into()),
         }
         self.retry = None;
-        self.seams.reach("unix.connected")?;
+        self.config.seams.reach("unix.connected")?;
         let stream = UnixStream::from(socket);
         stream.set_nonblocking(false)?;
         let peer = peer_of(&stream)?;
-        Ok(Some(link(stream, peer)))
+        Ok(Some(link(stream, peer, &self.config)))
     }
 
     fn welcome(&mut self) {

@@ -10,10 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use ipc_core::{Got, Interest, Interests, Link, Peer, Wait};
+use ipc_core::{Config, Got, Interest, Interests, Link, Peer, Wait};
 use nix::sys::socket::{MsgFlags, recv, recvmsg, send, sendmsg, setsockopt, sockopt::SndBuf};
 
-use crate::Unix;
+use crate::{Unix, peer::process_of};
 
 /// The half that sends.
 #[derive(Debug)]
@@ -27,9 +27,10 @@ pub struct Tx {
 #[derive(Debug)]
 pub struct Rx(Arc<UnixStream>);
 
-pub(crate) fn link(stream: UnixStream, peer: Peer) -> Link<Unix> {
+pub(crate) fn link(stream: UnixStream, peer: Peer, config: &Config) -> Link<Unix> {
+    let witness = if config.watch_peer { process_of(&stream) } else { None };
     let stream = Arc::new(stream);
-    Link { tx: Tx { socket: stream.clone(), enlarged: false }, rx: Rx(stream), peer, nonce: None }
+    Link { tx: Tx { socket: stream.clone(), enlarged: false }, rx: Rx(stream), peer, nonce: None, witness }
 }
 
 impl ipc_core::Tx for Tx {

@@ -14,14 +14,17 @@ use std::{
 };
 
 use ipc_core::{
-    Arrival, CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Interest, Interests, Place, Refusal,
-    Result, Sweeper, TEMPORARY, Up, Wait, base_name,
+    Arrival, ClientFile, Config, Error, ErrorKind, Folder, Interest, Interests, Place, Refusal, Result,
+    Sweeper, TEMPORARY, Up, Wait, base_name, make_clients_folder,
 };
 
 use crate::{Unix, client_file, half::link, peer::peer_of, socket::nonblocking_socket};
 
 /// The rendezvous in a server's folder.
 pub(crate) const SOCKET: &str = "sock";
+
+/// To connect one must be allowed to write (unix(7)).
+const OTHERS_CONNECT: u32 = 0o622;
 
 /// Takes clients in.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
 fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
     let clients = match config.client_file {
         ClientFile::Off => None,
-        _ => Some(folder.make(CLIENTS, 0o700)?),
+        _ => Some(make_clients_folder(folder, config)?),
     };
     // Where paths are plain ones, the clients' files have the longest: better no server than one without clients.
     let _ = clients.as_ref().map(client_file::longest_address).transpose()?;
@@ -62,6 +65,9 @@ fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
     let socket = UnixListener::bind(&there).map_err(|error| unfit(&there, error))?;
     config.seams.reach("unix.bound")?;
     let made = socket.set_nonblocking(true).and_then(|()| folder.look(&temporary)).and_then(|file| {
+        if config.shared {
+            folder.set_mode(&temporary, OTHERS_CONNECT)?;
+        }
         config.seams.reach("unix.listening")?;
         folder.rename(&temporary, SOCKET).map(|()| file.identity)
     });
@@ -97,6 +103,9 @@ fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
     let socket = UnixListener::bind(&temporary).map_err(|error| unfit(path, error))?;
     let made = socket.set_nonblocking(true).and_then(|()| {
         let file = std::fs::symlink_metadata(&temporary)?;
+        if config.shared {
+            let_others_connect(&temporary)?;
+        }
         put_in_place(&temporary, path, dead)?;
         Ok((file.dev(), file.ino()))
     });
@@ -110,6 +119,19 @@ fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
     let rendezvous = Rendezvous::Path(path.to_owned(), identity);
     let sweeper = Sweeper::new(config.seams.clone());
     Ok(Listener { socket, rendezvous, clients: None, config: config.clone(), sweeper })
+}
+
+/// Others may write to the parent directory perhaps: what is changed is what was looked at.
+fn let_others_connect(socket: &Path) -> io::Result<()> {
+    use std::os::{fd::AsRawFd, unix::fs::OpenOptionsExt};
+    let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_NOFOLLOW;
+    let pinned = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(socket)?;
+    let found = pinned.metadata()?;
+    if !is_our_socket(&found) || found.nlink() != 1 {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(OTHERS_CONNECT);
+    std::fs::set_permissions(format!("/proc/self/fd/{}", pinned.as_raw_fd()), mode)
 }
 
 fn must_be_dead(path: &Path, found: &std::fs::Metadata) -> Result<()> {
@@ -196,7 +218,7 @@ impl ipc_core::Listener<Unix> for Listener {
     fn try_accept(&mut self) -> io::Result<Option<Arrival<Unix>>> {
         if let Some(clients) = &self.clients {
             // Older than any file that would still be taken.
-            self.sweeper.sweep(clients, |_| true);
+            self.sweeper.sweep(clients, |_, _| true);
         }
         let (stream, from) = match self.socket.accept() {
             Ok(accepted) => accepted,
@@ -206,7 +228,7 @@ impl ipc_core::Listener<Unix> for Listener {
         // A peer that is gone again has no credentials on some systems.
         let Ok(peer) = peer_of(&stream) else { return Ok(Some(Arrival::Rejected(Refusal::Gone, None))) };
         let file = self.check_file(from.as_pathname(), &peer);
-        let link = link(stream, peer);
+        let link = link(stream, peer, &self.config);
         Ok(Some(match file {
             Ok(()) => Arrival::Incoming(Up::new(link)),
             Err(reason) => Arrival::Rejected(reason, Some(link)),
