@@ -4,6 +4,7 @@ mod crowd;
 pub mod dying;
 pub mod forked;
 mod host;
+pub mod lingering;
 mod patient;
 mod pouring;
 mod visitor;
@@ -41,6 +42,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         }
         ["hoard"] => crowd::hoard(),
         ["squeeze", address] => crowd::squeeze(address),
+        ["linger", scheme, place] => lingering::play(scheme, place),
         ["shake", address] => shake(address),
         other => panic!("no such role: {other:?}"),
     }
