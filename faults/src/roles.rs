@@ -6,6 +6,7 @@ pub mod dying;
 pub mod forked;
 mod host;
 pub mod intruder;
+pub mod lingering;
 mod loiter;
 mod patient;
 pub mod persistent;
@@ -78,6 +79,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         }
         ["hoard"] => crowd::hoard(),
         ["squeeze", address] => crowd::squeeze(address),
+        ["linger", scheme, place] => lingering::play(scheme, place),
         ["shake", address] => shake(address),
         ["serve-reporting", address] => reporting::serve(address),
         ["serve-scarce", address, descriptors] => scarce::serve(address, descriptors.parse().unwrap()),
