@@ -1,6 +1,7 @@
 //! What the program `actor` does: one function for each role.
 
 mod crowd;
+mod matrix;
 mod puppet;
 mod shared;
 mod witness;
@@ -19,6 +20,10 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
+        ["matrix-server", address, shared, admits] => {
+            matrix::serve(address, *shared == "shared", admits.parse().ok())
+        }
+        ["visit", address, trusts] => matrix::visit(address, trusts.parse().unwrap()),
         ["puppet", folder] => {
             puppet::obey(folder);
             Ok(())
