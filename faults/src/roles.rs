@@ -8,6 +8,7 @@ mod host;
 pub mod intruder;
 pub mod lingering;
 mod loiter;
+mod matrix;
 mod patient;
 pub mod persistent;
 mod pouring;
@@ -40,6 +41,10 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
+        ["matrix-server", address, shared, admits] => {
+            matrix::serve(address, *shared == "shared", admits.parse().ok())
+        }
+        ["visit", address, trusts] => matrix::visit(address, trusts.parse().unwrap()),
         ["puppet", folder] => {
             puppet::obey(folder);
             Ok(())
