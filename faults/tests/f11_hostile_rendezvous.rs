@@ -1,5 +1,5 @@
 //! F11: three processes write everything but honest records to the rendezvous FIFO while four processes knock.
-//! `HOBNOB_F11=12000 cargo test --release -p faults --test f11_hostile_rendezvous -- --nocapture`
+//! `HOBNOB_WATCHDOG=600 HOBNOB_F11=12000 cargo test --release -p faults --test f11_hostile_rendezvous -- --nocapture`
 #![allow(clippy::unwrap_used)]
 
 use faults::{House, Program, budget, roles::reporting::counts_of, saw, watched};

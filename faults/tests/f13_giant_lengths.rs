@@ -44,7 +44,10 @@ fn a_length_that_lies_after_the_handshake_costs_its_connection_and_no_memory() {
             drop(many);
             (0..MANY).for_each(|_| assert_eq!(server.wait_for("ended"), "ended: Truncated"));
             echoes(&mut honest, b"still here");
-            growth.is_small(scheme, format!("{} lies, then {MANY} x 16 MiB announced at once", lies().len()));
+            growth.must_be_small(
+                scheme,
+                format!("{} lies, then {MANY} x 16 MiB announced at once", lies().len()),
+            );
         },
     );
 }
@@ -103,7 +106,7 @@ fn a_length_that_lies_in_the_handshake_is_refused_and_costs_no_memory() {
         drop(silent);
         // All of the silent have been dropped before this one is let in.
         drop(shaken(house, scheme));
-        growth.is_small(scheme, format!("{} false hellos, {MANY} silent ones at once", hellos.len()));
+        growth.must_be_small(scheme, format!("{} false hellos, {MANY} silent ones at once", hellos.len()));
         welcome_then_hung_up_on(house, scheme);
         let counts = counts_of(&mut server);
         assert_eq!(counts["Malformed"], 2 * hellos.len() as u64 + 1, "{counts:?}");
@@ -193,7 +196,7 @@ impl Growth {
         Self(process, before)
     }
 
-    fn is_small(self, scheme: &str, tries: String) {
+    fn must_be_small(self, scheme: &str, tries: String) {
         let Self(process, [memory, reserved]) = self;
         let rise = process.peak().saturating_sub(memory);
         let reserved = process.reserved_peak() - reserved;

@@ -47,7 +47,11 @@ fn descriptors_that_a_client_sends_do_not_stay_with_the_server() {
             }
             // The echo has come, so what came with the message has been read; the road's own is the one more. The
             // road before it may be on its way out.
-            wait_until(|| server.process().descriptors() <= idle + 1);
+            wait_until(|| {
+                let open = server.process().descriptors();
+                assert!(open < idle + AT_ONCE, "{open} descriptors after {} messages; {idle} before", i + 1);
+                open <= idle + 1
+            });
             assert_eq!(server.process().descriptors(), idle + 1, "after {} messages", i + 1);
             honest.send_info(b"honest").unwrap();
             assert_eq!(honest.recv_borrowed().unwrap(), Some(&b"honest"[..]));
