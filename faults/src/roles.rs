@@ -1,10 +1,29 @@
 //! What the program `actor` does: one function for each role.
 
+mod crowd;
+mod deed;
+pub mod dying;
+pub mod forked;
+mod host;
+mod loiter;
+mod patient;
+mod pouring;
+mod puppet;
+mod racer;
+mod restless;
 mod shared;
+mod visitor;
+mod witness;
 
-use std::io::{self, Read, Write};
+use std::{
+    borrow::BorrowMut,
+    io::{self, Read, Write},
+};
 
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
+
+pub use deed::{MARK, MESSAGE, MESSAGES};
+pub use racer::{CRASHED, DIARY, DOUBLE, EXIT, FAILED, LOST, OWNED};
 
 /// Plays the role that the arguments name.
 ///
@@ -16,10 +35,46 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
-        ["serve-shared", address] => shared::serve(address),
+        ["puppet", folder] => {
+            puppet::obey(folder);
+            Ok(())
+        }
+        ["witness", address] => witness::witness(address),
+        ["loiter", scheme, folder, each] => {
+            let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
+            loiter::stay(scheme, folder.as_ref(), each.parse().unwrap());
+            Ok(())
+        }
+        ["take-all", address] => loiter::take_all(address),
+        ["connect-times", address, times] => loiter::measure(address, times.parse().unwrap()),
+        ["serve-shared", address] => shared::serve(address, true),
+        ["serve-everybody", address] => shared::serve(address, false),
         ["talk-to", uid, address, times] => {
             shared::talk(uid.parse().unwrap(), address, times.parse().unwrap())
         }
+        ["deed", what, address] => deed::play(what, address),
+        ["racer", address, place, end] => racer::play(address, place.as_ref(), end.parse().unwrap()),
+        ["restless", who, address] => restless::play(who, address),
+        ["serve-patiently", address] => patient::serve(address),
+        ["deaf", address] => patient::deaf(address),
+        ["die", scheme, place] => dying::die(scheme, place),
+        ["die-as-host", address, after] => host::die(address, after.parse().unwrap()),
+        ["pour", address, seed, most] => pouring::client(address, [seed, most]),
+        ["pour-out", address, seed, most] => pouring::server(address, [seed, most]),
+        ["pour-by-hand", scheme, seed, most, whole, part] => {
+            pouring::by_hand(scheme, [seed, most], whole.parse().unwrap(), part.parse().unwrap())
+        }
+        ["tell", address] => visitor::tell(address),
+        ["echo-back", address] => visitor::echo_back(address),
+        ["fork-server", address, deed] => forked::server(address, deed),
+        ["fork-client", address, deed] => forked::client(address, deed),
+        ["serve-crowd", address] => crowd::serve(address),
+        ["crowd", address, clients, messages] => {
+            crowd::play(address, clients.parse().unwrap(), messages.parse().unwrap())
+        }
+        ["hoard"] => crowd::hoard(),
+        ["squeeze", address] => crowd::squeeze(address),
+        ["shake", address] => shake(address),
         other => panic!("no such role: {other:?}"),
     }
 }
@@ -44,7 +99,8 @@ fn serve(address: &str) -> Result<()> {
 
 /// # Errors
 /// What became of the client instead of a goodbye.
-pub fn echo(mut client: AnyConnection) -> Result<()> {
+pub fn echo(mut client: impl BorrowMut<AnyConnection>) -> Result<()> {
+    let client = client.borrow_mut();
     let mut info = Vec::new();
     while client.recv_info(&mut info)? {
         client.send_info(&info)?;
@@ -63,6 +119,14 @@ fn talk(address: &str, times: u64) -> Result<()> {
     }
     say("done");
     Ok(())
+}
+
+/// Connects and leaves, over and over: hardly more than handshakes.
+fn shake(address: &str) -> Result<()> {
+    say("shaking");
+    loop {
+        hobnob::connect_to(address)?;
+    }
 }
 
 /// Starts and stops a server, so many times.

@@ -66,6 +66,17 @@ pub fn verdict(body: &[u8]) -> (u8, [u8; 16], [u8; 16]) {
     (body[at], body[at + 1..at + 17].try_into().unwrap(), body[at + 17..at + 33].try_into().unwrap())
 }
 
+/// A verdict that says yes, whole: magic, version, scheme, limit, schema, code, the client's nonce, one to send back.
+#[must_use]
+pub fn yes(scheme: &str, echo: [u8; 16]) -> Vec<u8> {
+    let hello = hello_body(scheme, echo);
+    let mut body = hello[..hello.len() - 16].to_vec();
+    body.push(0);
+    body.extend(echo);
+    body.extend(fresh());
+    frame(VERDICT, &body)
+}
+
 /// The 64 bytes that a FIFO client writes to the rendezvous.
 #[must_use]
 pub fn knock_record(pid: u32, id: [u8; 16], nonce: [u8; 16]) -> [u8; 64] {
@@ -141,6 +152,12 @@ impl Road {
         Self { scheme: "unix", to, from, nonce: fresh(), _held: Vec::new() }
     }
 
+    /// A road over the client's ends of a pair of FIFOs, with what is held until it is welcome.
+    #[must_use]
+    pub fn over_fifos(to: File, from: File, held: Vec<File>) -> Self {
+        Self { scheme: "fifo", to, from, nonce: fresh(), _held: held }
+    }
+
     /// The hello that an honest client says.
     #[must_use]
     pub fn hello(&self) -> Vec<u8> {
@@ -153,7 +170,8 @@ impl Road {
     /// The server hung up.
     pub fn shake(&mut self) -> io::Result<u8> {
         let hello = self.hello();
-        self.write_all(&hello)?;
+        // A server that says no without reading may be gone already; its verdict can still be read.
+        let _ = self.write_all(&hello);
         let (kind, body) = self.read_frame()?;
         assert_eq!(kind, VERDICT);
         let (code, echo, nonce) = verdict(&body);

@@ -20,6 +20,8 @@ use nix::{
     unistd::{UnlinkatFlags, fchown, getegid, unlinkat},
 };
 
+use crate::{Error, ErrorKind};
+
 /// A directory held by descriptor. Cloning shares the descriptor.
 #[derive(Clone, Debug)]
 pub struct Folder {
@@ -161,12 +163,46 @@ impl Folder {
         nix::unistd::mkfifo(&self.path_to(name), mode)
     }
 
-    /// Sets the permission bits of `name`, whatever the umask was when it was made.
+    /// Sets the permission bits of `name`, a FIFO or socket that was just made, whatever the umask was. Whatever has
+    /// come in its place since is left alone: a link would lead out of this directory.
+    ///
+    /// # Errors
+    /// What the operating system says; `PermissionDenied`: something else has this name.
+    pub fn set_mode(&self, name: &str, mode: u32) -> io::Result<()> {
+        let mode = Mode::from_bits_truncate(mode);
+        #[cfg(all(target_os = "linux", not(hobnob_portable)))]
+        {
+            let (pinned, path) = self.pin(name)?;
+            self.must_be_made(&look_at(pinned.as_fd())?, name)?;
+            Ok(fchmodat(nix::fcntl::AT_FDCWD, &path, mode, FchmodatFlags::FollowSymlink)?)
+        }
+        #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+        {
+            self.must_be_made(&self.look(name)?, name)?;
+            Ok(fchmodat(&self.fd, name, mode, FchmodatFlags::NoFollowSymlink)?)
+        }
+    }
+
+    fn must_be_made(&self, found: &Entry, name: &str) -> io::Result<()> {
+        if matches!(found.kind, Kind::Fifo | Kind::Socket) && found.links == 1 {
+            return Ok(());
+        }
+        let why = format!("{} is no longer the file that was made there", self.path.join(name).display());
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+    }
+
+    /// Holds the file `name` itself, by a descriptor that can do nothing else (O_PATH), and not what it may link to.
+    /// The path leads to exactly this file while the descriptor is open, whatever becomes of its name.
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn set_mode(&self, name: &str, mode: u32) -> io::Result<()> {
-        Ok(fchmodat(&self.fd, name, Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)?)
+    #[cfg(all(target_os = "linux", not(hobnob_portable)))]
+    pub fn pin(&self, name: &str) -> io::Result<(OwnedFd, PathBuf)> {
+        use std::os::fd::AsRawFd;
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let pinned = openat(&self.fd, name, flags, Mode::empty())?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", pinned.as_raw_fd()));
+        Ok((pinned, path))
     }
 
     /// What this directory itself is.
@@ -313,6 +349,21 @@ impl Access {
 /// What the operating system says.
 pub fn look_at(fd: BorrowedFd<'_>) -> io::Result<Entry> {
     Ok(entry(&fstat(fd)?))
+}
+
+/// The error for a file of a server's that cannot be opened. A link or a directory in its place was not put there by
+/// hobnob.
+#[must_use]
+pub fn strange(folder: &Folder, name: &str, error: io::Error) -> Error {
+    use nix::errno::Errno;
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR) => {
+            let why =
+                format!("{} is a link, or not what a server makes there", folder.path.join(name).display());
+            Error::caused(ErrorKind::Denied { why }, error)
+        }
+        _ => error.into(),
+    }
 }
 
 /// The last component of a path that a peer sent, if it is plain text.

@@ -59,7 +59,7 @@ pub use connection::Connection;
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Holder, Result};
 pub use faults::{Fault, Faults};
-pub use folder::{Access, Entry, Folder, Kind, TEMPORARY, base_name, look_at};
+pub use folder::{Access, Entry, Folder, Kind, TEMPORARY, base_name, look_at, strange};
 pub use lease::{CLIENTS, is_shared, make_clients_folder};
 pub use limits::Limits;
 pub use lookup::{look_up, nobody_serves};

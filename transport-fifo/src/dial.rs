@@ -8,7 +8,7 @@ use std::{
 
 use ipc_core::{
     Access, CLIENTS, Config, Error, ErrorKind, Folder, Handshake, Interest, Interests, Kind, Link, Peer,
-    PeerPid, Place, Proof, Result, Wait, is_shared, look_at, random_nonces,
+    PeerPid, Place, Proof, Result, Wait, is_shared, look_at, random_nonces, strange,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -48,21 +48,23 @@ impl Drop for Names {
 
 pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     let Place::Folder(folder, record) = place else { return Err(Error::bad_address("expected a name")) };
-    let rendezvous = folder.open_file(RENDEZVOUS, Access::Write).map_err(|error| absent(folder, error))?;
+    let rendezvous =
+        folder.open_file(RENDEZVOUS, Access::Write).map_err(|error| absent(folder, RENDEZVOUS, error))?;
     let found = look_at(rendezvous.as_fd())?;
     if found.kind != Kind::Fifo {
         return Err(Error::denied(format!("{} is no FIFO", folder.path().join(RENDEZVOUS).display())));
     }
     let pid = record.as_ref().map_or(PeerPid::Unknown, |record| PeerPid::Claimed(record.pid));
     let peer = Peer::new(Some(found.uid), None, pid, Proof::FileOwner);
-    let clients = folder.enter(CLIENTS).map_err(|error| absent(folder, error))?;
+    let clients = folder.enter(CLIENTS).map_err(|error| absent(folder, CLIENTS, error))?;
     let [id, nonce] = random_nonces()?;
     let knock = Knock { pid: std::process::id(), id, nonce };
     let pair = knock.names();
     let names = Names { clients: clients.clone(), names: Some(pair.clone()) };
     config.seams.reach("fifo.client_make")?;
     let mode = if is_shared(&clients.itself()?) { FOR_GROUP } else { PRIVATE };
-    let (rx, own_reader, tx) = open_pair(&clients, &pair, mode).map_err(|error| absent(folder, error))?;
+    let (rx, own_reader, tx) =
+        open_pair(&clients, &pair, mode).map_err(|error| absent(folder, CLIENTS, error))?;
     Ok(Outgoing {
         rendezvous,
         folder: folder.clone(),
@@ -93,10 +95,10 @@ fn open_pair(
 }
 
 /// ENXIO: nobody reads the rendezvous. ENOENT: it is not there, or was swept away while a server takes over.
-fn absent(folder: &Folder, error: io::Error) -> Error {
+fn absent(folder: &Folder, name: &str, error: io::Error) -> Error {
     match error.raw_os_error().map(nix::errno::Errno::from_raw) {
         Some(nix::errno::Errno::ENXIO | nix::errno::Errno::ENOENT) => nobody(folder),
-        _ => error.into(),
+        _ => strange(folder, name, error),
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use ipc_core::{
     CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Handshake, Interests, Link, Place, Result, Wait,
-    random_nonces,
+    random_nonces, strange,
 };
 use nix::{
     errno::Errno,
@@ -32,8 +32,8 @@ use crate::{
 pub struct Outgoing {
     socket: Option<OwnedFd>,
     there: PathBuf,
-    /// The folder that `there` leads through by descriptor.
-    _folder: Option<Folder>,
+    /// The folder of a server with a name; `there` leads through its descriptor.
+    folder: Option<Folder>,
     /// Unlinks the client file once the handshake is over, if the server has not.
     file: Option<client_file::Guard>,
     retry: Option<Instant>,
@@ -57,7 +57,7 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     Ok(Outgoing {
         socket: Some(socket),
         there,
-        _folder: folder,
+        folder,
         file,
         retry: None,
         pause: FIRST_PAUSE,
@@ -73,7 +73,7 @@ fn bind_file(socket: &OwnedFd, folder: &Folder, config: &Config) -> Result<Optio
         Ok(clients) => clients,
         // No server is there any more, or it looks at no files: connecting will tell.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(strange(folder, CLIENTS, error)),
     };
     let [id] = random_nonces()?;
     let name = client_file::name(std::process::id(), id);
@@ -102,7 +102,7 @@ impl Handshake<Unix> for Outgoing {
             return Ok(None);
         }
         let Some(socket) = self.socket.take() else { return Ok(None) };
-        match connect(socket.as_raw_fd(), &UnixAddr::new(&self.there).map_err(|errno| self.bad(errno))?) {
+        match self.connect(&socket) {
             Ok(()) => {}
             Err(Errno::EAGAIN | Errno::EINTR) => {
                 (self.socket, self.retry) = (Some(socket), Some(now + self.pause));
@@ -110,7 +110,7 @@ impl Handshake<Unix> for Outgoing {
                 return Ok(None);
             }
             Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(nobody(self.there.clone())),
-            Err(errno @ (Errno::ENOTSOCK | Errno::EPROTOTYPE | Errno::ENOTDIR)) => {
+            Err(errno @ (Errno::ENOTSOCK | Errno::EPROTOTYPE | Errno::ENOTDIR | Errno::ENAMETOOLONG)) => {
                 return Err(self.bad(errno));
             }
             Err(errno) => return Err(errno.into()),
@@ -129,7 +129,28 @@ impl Handshake<Unix> for Outgoing {
     }
 }
 
+fn errno(error: io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
 impl Outgoing {
+    /// connect(2) follows links; what is in a server's folder is held before, so that a link there leads nowhere.
+    fn connect(&self, socket: &OwnedFd) -> nix::Result<()> {
+        #[cfg(all(target_os = "linux", not(hobnob_portable)))]
+        if let Some(folder) = &self.folder {
+            let (_pinned, path) = folder.pin(SOCKET).map_err(errno)?;
+            return connect(socket.as_raw_fd(), &UnixAddr::new(&path)?);
+        }
+        // What cannot be held is looked at just before.
+        #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+        if let Some(folder) = &self.folder
+            && folder.look(SOCKET).map_err(errno)?.kind != ipc_core::Kind::Socket
+        {
+            return Err(Errno::ENOTSOCK);
+        }
+        connect(socket.as_raw_fd(), &UnixAddr::new(&self.there)?)
+    }
+
     fn bad(&self, errno: Errno) -> Error {
         if errno == Errno::ENAMETOOLONG {
             return too_long(&self.there);

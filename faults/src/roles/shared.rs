@@ -7,14 +7,16 @@ use hobnob::{
 
 use super::{echo, say};
 
-/// Echoes to everybody who comes, and says who that is.
-pub fn serve(address: &str) -> Result<()> {
+/// Echoes to everybody who comes, and says, if asked to, who that is.
+pub fn serve(address: &str, tell: bool) -> Result<()> {
     let options = ServerOptions::new().shared(true).allow(|_| true);
     let mut server = AnyServer::new_server_with(&address.parse()?, &options)?;
     say("listening");
     loop {
         let client = server.accept_client()?;
-        say(&format!("accepted {}", client.peer()));
+        if tell {
+            say(&format!("accepted {}", client.peer()));
+        }
         std::thread::spawn(move || {
             let _ = echo(client);
         });

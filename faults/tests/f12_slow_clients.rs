@@ -1,0 +1,58 @@
+//! F12: clients of one user fill the handshake, silent or a byte a second; another user's clients still come in.
+#![allow(clippy::unwrap_used)]
+
+use faults::{ATTACKER, House, OTHER, Program, budget, each_transport, is_root, saw};
+
+/// So many connects are measured, once with nobody else there and once with 400 others.
+fn connects() -> usize {
+    usize::try_from(budget("HOBNOB_F12", 300)).unwrap()
+}
+
+#[test]
+fn a_users_slow_clients_do_not_hold_up_another_users() {
+    if !is_root("F12, one user against another") {
+        return;
+    }
+    each_transport("a_users_slow_clients_do_not_hold_up_another_users", |house, scheme| {
+        let address = House::address(scheme);
+        let mut server = Program::start(&mut house.actor("serve-everybody", &[&address]));
+        server.wait_for("listening");
+        let idle = p99(house, &address);
+        let folder = house.folder();
+        let crowd = &[scheme, folder.to_str().unwrap(), "200"];
+        let mut crowd = Program::start(&mut house.actor_as(ATTACKER, "loiter", crowd));
+        crowd.wait_for("all have come");
+        let crowded = p99(house, &address);
+        let tries = format!("{} connects alone, as many beside 400 slow clients of another uid", connects());
+        saw("F12", scheme, tries, format!("p99 {idle} us alone, {crowded} us beside them"));
+        assert!(crowded < 2 * idle + 50_000);
+    });
+}
+
+#[test]
+fn one_user_cannot_take_all_places() {
+    if !is_root("F12, one user against another") {
+        return;
+    }
+    each_transport("one_user_cannot_take_all_places", |house, scheme| {
+        let address = House::address(scheme);
+        let mut server = Program::start(&mut house.actor("serve-everybody", &[&address]));
+        server.wait_for("listening");
+        let mut greedy = Program::start(&mut house.actor_as(ATTACKER, "take-all", &[&address]));
+        let said = greedy.wait_for("connections");
+        assert!(said.contains("its user has a share"), "{said}");
+        let mut next = Program::start(&mut house.actor_as(OTHER, "take-all", &[&address]));
+        let next_said = next.wait_for("connections");
+        saw("F12", scheme, "1,024 places", format!("one user: {said}; the next: {next_said}"));
+        assert!(said.starts_with("512 ") && next_said.starts_with("170 "), "{said}; {next_said}");
+        assert!(house.try_connect(scheme).is_ok(), "and a third one comes in still");
+    });
+}
+
+fn p99(house: &House, address: &str) -> u64 {
+    let times = connects().to_string();
+    let mut honest = Program::start(&mut house.actor_as(OTHER, "connect-times", &[address, &times]));
+    let said = honest.wait_for("p99");
+    assert_eq!(honest.ended(), (Some(0), None));
+    said.split_whitespace().last().unwrap().parse().unwrap()
+}
