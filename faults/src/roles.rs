@@ -12,6 +12,8 @@ mod puppet;
 mod racer;
 mod restless;
 mod shared;
+mod soak;
+mod vandal;
 mod visitor;
 mod witness;
 
@@ -24,6 +26,7 @@ use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result
 
 pub use deed::{MARK, MESSAGE, MESSAGES};
 pub use racer::{CRASHED, DIARY, DOUBLE, EXIT, FAILED, LOST, OWNED};
+pub use soak::converse;
 
 /// Plays the role that the arguments name.
 ///
@@ -75,6 +78,12 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["hoard"] => crowd::hoard(),
         ["squeeze", address] => crowd::squeeze(address),
         ["shake", address] => shake(address),
+        ["soak-serve", address] => soak::serve(address),
+        ["soak-talk", address, number] => soak::talk(address, number.parse().unwrap()),
+        ["rage", scheme, folder, number] => {
+            let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
+            vandal::rage(scheme, folder.as_ref(), number.parse().unwrap())
+        }
         other => panic!("no such role: {other:?}"),
     }
 }
