@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use cast::Cast;
 use faults::{Dice, House, Process, aftermath, budget, saw, settles, watched};
+use hobnob::Refusal;
 use honest::Honest;
 use nix::{
     errno::Errno,
@@ -54,7 +55,12 @@ fn soak(scheme: &'static str) {
         rounds += 1;
     }
     let deeds = cast.deeds();
-    watched(NAME, || cast.stop());
+    let mut account = String::new();
+    watched(NAME, || account = cast.stop());
+    let files = if scheme == "unix" { Refusal::BadClientFile } else { Refusal::BadRendezvous };
+    for reason in [Refusal::Malformed, Refusal::Gone, files] {
+        assert!(account.contains(&reason.to_string()), "nobody was turned away because: {reason}; {account}");
+    }
     aftermath::nothing_is_left(&house, "after the chaos");
     settles("descriptors of the honest", &here, || Process::this().descriptors());
     let (first, last) = (memory[0], memory[memory.len() - 1]);
@@ -65,7 +71,7 @@ fn soak(scheme: &'static str) {
         "F25",
         scheme,
         tries,
-        format!("{honest}; the last server's memory {first}, then {last}, at most {most} KiB"),
+        format!("{honest}; of the last server: {account}; memory {first}, then {last}, at most {most} KiB"),
     );
 }
 

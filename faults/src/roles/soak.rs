@@ -4,7 +4,7 @@
 use std::{io, process, thread, time::Duration};
 
 use hobnob::{
-    AnyConnection, AnyServer, ConnectOptions, ErrorKind, IpcReceiver, IpcSender, IpcServer, Result,
+    AnyConnection, AnyServer, ConnectOptions, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, Result,
     StopHandle,
 };
 
@@ -18,8 +18,13 @@ pub(super) fn serve(address: &str) -> Result<()> {
     let mut server: AnyServer = hobnob::new_server(address)?;
     server.stop_with(&stop);
     say("listening");
-    hobnob::serve(server, Duration::from_secs(1), |client| echo(client))?;
-    say("stopped");
+    let served = hobnob::serve(server, Duration::from_secs(1), |client| echo(client))?;
+    let stats = served.stats;
+    let refused = |reason| Some((stats.refused(reason), reason)).filter(|(times, _)| *times > 0);
+    let refused =
+        Refusal::ALL.into_iter().filter_map(refused).map(|(times, reason)| format!("{times} {reason}"));
+    let refused: Vec<_> = refused.collect();
+    say(&format!("stopped: {} came, {} were let in; {}", stats.arrived, stats.ready, refused.join(", ")));
     Ok(())
 }
 

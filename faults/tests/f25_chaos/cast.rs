@@ -93,7 +93,7 @@ impl<'a> Cast<'a> {
         let (who, span) = (self.dice.roll() as usize % MANY, self.dice.below(Duration::from_millis(150)));
         match deed {
             0 => self.next_server(|server| server.kill()),
-            1 => self.next_server(end),
+            1 => self.next_server(|server| drop(end(server))),
             2 => pause(&self.server, span),
             3 => {
                 must_run(&mut self.talkers[who]);
@@ -138,9 +138,10 @@ impl<'a> Cast<'a> {
         });
     }
 
-    pub fn stop(mut self) {
+    /// Ends the last server; gives its own account of who came.
+    pub fn stop(mut self) -> String {
         must_run(&mut self.server);
-        end(&mut self.server);
+        end(&mut self.server)
     }
 
     /// What was done, and how often.
@@ -176,10 +177,11 @@ fn alone(house: &House, scheme: &str, server: &Program) -> (usize, usize) {
 const THREADS: usize = 3;
 
 /// In an orderly way.
-fn end(server: &mut Program) {
+fn end(server: &mut Program) -> String {
     server.signal(Signal::SIGTERM);
-    server.wait_for("stopped");
+    let account = server.wait_for("stopped: ");
     assert_eq!(server.ended(), (Some(0), None), "the server's end");
+    account.replace("stopped: ", "").trim_end().to_owned()
 }
 
 fn pause(program: &Program, span: Duration) {
