@@ -57,7 +57,7 @@ pub(super) fn rage(scheme: &'static str, folder: &Path, number: u64) -> ! {
 
 impl Vandal<'_> {
     fn deed(&mut self) -> io::Result<()> {
-        match self.dice.roll() % 9 {
+        match self.dice.roll() % 10 {
             0 => self.silent(),
             1 => self.garbage(),
             2 => self.half_a_hello(),
@@ -66,6 +66,7 @@ impl Vandal<'_> {
             5 => self.in_and_out(),
             6 => self.flood(),
             7 => self.swap(),
+            8 => self.a_wrong_hello(),
             _ => self.litter(),
         }
     }
@@ -95,6 +96,17 @@ impl Vandal<'_> {
         let mut road = self.knock()?;
         let hello = road.hello();
         road.write_all(&hello[..self.dice.roll() as usize % hello.len()])?;
+        self.begun.push(road);
+        Ok(())
+    }
+
+    /// Whole, and with one byte that is not as it should be: the version, the transport, the schema or a nonce.
+    fn a_wrong_hello(&mut self) -> io::Result<()> {
+        let mut road = self.knock()?;
+        let mut hello = road.hello();
+        let at = 8 + self.dice.roll() as usize % (hello.len() - 8);
+        hello[at] ^= 1 + (self.dice.roll() % 255) as u8;
+        road.write_all(&hello)?;
         self.begun.push(road);
         Ok(())
     }
