@@ -18,6 +18,8 @@ pub mod reporting;
 mod restless;
 mod scarce;
 mod shared;
+mod soak;
+mod vandal;
 mod visitor;
 mod witness;
 
@@ -30,6 +32,7 @@ use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result
 
 pub use deed::{MARK, MESSAGE, MESSAGES};
 pub use racer::{CRASHED, DIARY, DOUBLE, EXIT, FAILED, LOST, OWNED};
+pub use soak::converse;
 
 /// Plays the role that the arguments name.
 ///
@@ -92,6 +95,12 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["write-rubbish", folder, seed] => {
             intruder::write_rubbish(folder, seed.parse().unwrap());
             Ok(())
+        }
+        ["soak-serve", address] => soak::serve(address),
+        ["soak-talk", address, number] => soak::talk(address, number.parse().unwrap()),
+        ["rage", scheme, folder, number] => {
+            let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
+            vandal::rage(scheme, folder.as_ref(), number.parse().unwrap())
         }
         other => panic!("no such role: {other:?}"),
     }

@@ -44,7 +44,7 @@ mod tests {
         assert!(!new(Some(1), Refusal::Silent));
         assert!(new(Some(1), Refusal::Malformed));
         assert!(new(None, Refusal::Silent));
-        (0..2 * MOST as u32).for_each(|uid| _ = new(Some(uid), Refusal::Busy));
+        assert_eq!((0..2 * MOST as u32).filter(|uid| new(Some(*uid), Refusal::Busy)).count() + 3, MOST);
         assert!(!new(Some(u32::MAX), Refusal::Busy), "no more are remembered");
     }
 }

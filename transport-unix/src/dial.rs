@@ -129,15 +129,24 @@ impl Handshake<Unix> for Outgoing {
     }
 }
 
+fn errno(error: io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
 impl Outgoing {
     /// connect(2) follows links; what is in a server's folder is held before, so that a link there leads nowhere.
     fn connect(&self, socket: &OwnedFd) -> nix::Result<()> {
         #[cfg(all(target_os = "linux", not(hobnob_portable)))]
         if let Some(folder) = &self.folder {
-            let (_pinned, path) = folder
-                .pin(SOCKET)
-                .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+            let (_pinned, path) = folder.pin(SOCKET).map_err(errno)?;
             return connect(socket.as_raw_fd(), &UnixAddr::new(&path)?);
+        }
+        // What cannot be held is looked at just before.
+        #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+        if let Some(folder) = &self.folder
+            && folder.look(SOCKET).map_err(errno)?.kind != ipc_core::Kind::Socket
+        {
+            return Err(Errno::ENOTSOCK);
         }
         connect(socket.as_raw_fd(), &UnixAddr::new(&self.there)?)
     }
