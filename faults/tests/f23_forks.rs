@@ -2,7 +2,7 @@
 //! the name, the listener and the connection. What it drops is still the parent's.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, os::unix::fs::MetadataExt, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, thread, time::Duration};
 
 use faults::{House, Program, each_transport, kind_of, roles::forked::DEEDS, saw, settles};
 use hobnob::{AnyConnection, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer};
@@ -74,7 +74,6 @@ fn the_child_of_a_killed_server_holds_its_name_and_its_connections() {
         server.wait_for("child ");
         echoes(&mut road, "keeps");
         server.kill();
-        // `watch_peer` belongs here: a client that watches is to be told PeerGone now, though the child lives.
         let silence = road.recv_info_by(&mut Vec::new(), SILENCE);
         assert_eq!(kind_of(&silence), Some(&ErrorKind::TimedOut), "{scheme}: the child holds the connection");
         must_be_held(house, scheme, server.child.id(), "the server was killed");
@@ -102,7 +101,6 @@ fn the_child_of_a_killed_client_holds_its_connection_and_nothing_else() {
             echoes(&mut road, deed);
             client.kill();
             if deed == "keeps" {
-                // `watch_peer` belongs here, too.
                 let silence = road.recv_info_by(&mut Vec::new(), SILENCE);
                 assert_eq!(kind_of(&silence), Some(&ErrorKind::TimedOut), "{scheme}: the child holds it");
                 let mut other = Program::start(&mut house.actor("tell", &[&House::address(scheme)]));
@@ -119,6 +117,65 @@ fn the_child_of_a_killed_client_holds_its_connection_and_nothing_else() {
         let seen = "no end of file while the child has the connection; PeerGone once it has not";
         saw("F23", scheme, "a client killed whose child lives", seen);
     });
+}
+
+#[test]
+fn a_watched_peer_is_gone_with_its_process_though_its_child_lives() {
+    each_transport("a_watched_peer_is_gone_with_its_process_though_its_child_lives", |house, scheme| {
+        for word in ["recv_info", "try_recv_info", "send_info"] {
+            let mut server =
+                Program::start(&mut house.actor("fork-server", &[&House::address(scheme), "keeps"]));
+            server.wait_for("listening");
+            let options = house.client_options().watch_peer(true);
+            let mut road =
+                AnyConnection::connect_with(&House::address(scheme).parse().unwrap(), &options).unwrap();
+            server.wait_for("child ");
+            echoes(&mut road, word);
+            let lived = thread::scope(|scope| {
+                let waits = scope.spawn(|| until_it_ends(&mut road, word));
+                server.kill();
+                waits.join().unwrap()
+            });
+            assert_eq!(kind_of(&lived), Some(&ErrorKind::PeerGone), "{scheme}: a server, {word}");
+            end_child_of(server);
+            next_start_works(house, scheme);
+
+            let mut server = house.serve_with(scheme, |options| options.watch_peer(true)).unwrap();
+            let mut client =
+                Program::start(&mut house.actor("fork-client", &[&House::address(scheme), "keeps"]));
+            let mut road = server.accept_client().unwrap();
+            client.wait_for("child ");
+            echoes(&mut road, word);
+            let lived = thread::scope(|scope| {
+                let waits = scope.spawn(|| until_it_ends(&mut road, word));
+                client.kill();
+                waits.join().unwrap()
+            });
+            assert_eq!(kind_of(&lived), Some(&ErrorKind::PeerGone), "{scheme}: a client, {word}");
+            end_child_of(client);
+        }
+        saw(
+            "F23",
+            scheme,
+            "a watched peer killed whose child lives",
+            "PeerGone at once, in a wait and without",
+        );
+    });
+}
+
+/// Calls until a call fails for good. Nobody reads what is sent once the parent is dead.
+fn until_it_ends(road: &mut AnyConnection, word: &str) -> hobnob::Result<()> {
+    loop {
+        let called = match word {
+            "recv_info" => road.recv_info(&mut Vec::new()).map(drop),
+            "try_recv_info" => road.try_recv_info(&mut Vec::new()).map(drop),
+            _ => road.send_info(&[0; 10_000]),
+        };
+        match kind_of(&called) {
+            None | Some(ErrorKind::WouldBlock) => {}
+            Some(_) => return called,
+        }
+    }
 }
 
 /// A new server is refused, and told who has the name.
