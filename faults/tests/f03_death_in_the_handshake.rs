@@ -1,5 +1,5 @@
 //! F3: SIGKILL inside the handshake, of clients and of servers. `HOBNOB_F3` is the number of clients killed over each
-//! transport, and three times that of servers; `HOBNOB_SEED` sets the instants.
+//! transport, and three times that of servers; `HOBNOB_DICE` sets the instants.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -37,7 +37,7 @@ fn a_client_killed_anywhere_in_the_handshake_costs_its_server_nothing() {
         let (mut dice, mut most_left) = (Dice::of_run(), 0);
         for number in 0..clients_killed() {
             let place = kill_one(house, scheme, number, &mut dice);
-            let after = format!("{scheme}, kill {number}, {place}, HOBNOB_SEED={}", Dice::of_run().seed());
+            let after = format!("{scheme}, kill {number}, {place}, HOBNOB_DICE={}", Dice::of_run().seed());
             assert_eq!(server.child.try_wait().unwrap(), None, "{after}: accept failed");
             echoes(&mut house.connect(scheme));
             settles(&format!("{after}: descriptors"), &baseline, || process.descriptors());

@@ -1,5 +1,5 @@
 //! F4: SIGKILL of the sender inside a message of 1 B to 16 MiB. `HOBNOB_F4` is the number of deaths in all;
-//! `HOBNOB_SEED` sets the sizes and the instants.
+//! `HOBNOB_DICE` sets the sizes and the instants.
 #![allow(clippy::unwrap_used)]
 
 use std::{thread, time::Duration};
