@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
 
 mod clock;
+mod echoing;
 mod house;
 mod process;
 mod program;
@@ -18,6 +19,7 @@ use std::{env, io::Write};
 
 pub use clock::SetClock;
 pub use conformance::{kind_of, watched};
+pub use echoing::{AtEnd, echoing, listing, wait_until};
 pub use house::{House, NAME, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};
