@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hobnob::Seams;
+use hobnob::{AnyServer, Seams, ServerOptions};
+
+use crate::House;
 
 /// The real clocks, and by how many seconds they are off.
 #[derive(Default)]
@@ -33,6 +35,23 @@ impl SetClock {
     /// So much time has passed that nobody noticed, as on a machine that slept. The wall clock is not asked.
     pub fn pass(&self, seconds: u64) {
         self.monotonic.fetch_add(seconds, SeqCst);
+    }
+
+    /// A server that goes by this clock.
+    #[must_use]
+    pub fn server(self: &Arc<Self>, house: &House, scheme: &str) -> AnyServer {
+        self.server_with(house, scheme, |options| options)
+    }
+
+    /// The same with options of its own.
+    #[must_use]
+    pub fn server_with(
+        self: &Arc<Self>,
+        house: &House,
+        scheme: &str,
+        change: impl FnOnce(ServerOptions) -> ServerOptions,
+    ) -> AnyServer {
+        house.serve_with(scheme, |options| change(options.seams(self.seams()))).unwrap()
     }
 
     #[must_use]

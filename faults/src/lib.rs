@@ -9,6 +9,7 @@
 pub mod aftermath;
 mod clock;
 mod dice;
+mod echoing;
 mod house;
 mod process;
 mod program;
@@ -28,6 +29,7 @@ use std::{env, io::Write};
 pub use clock::SetClock;
 pub use conformance::{kind_of, watched};
 pub use dice::Dice;
+pub use echoing::{AtEnd, echoing, listing, wait_until};
 pub use house::{House, NAME, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};

@@ -3,8 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -14,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use faults::{House, NAME, Program, become_again, each_transport, saw};
+use faults::{House, NAME, Program, become_again, each_transport, listing, saw, wait_until};
 use hobnob::{AnyConnection, ErrorKind, IpcReceiver, IpcSender, IpcServer};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -173,19 +172,4 @@ fn with_ever_more_descriptors(
         format!("{word} under {failures} limits that are too low"),
         "TooManyOpen, no file left",
     );
-}
-
-/// All files below.
-fn listing(at: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(at).into_iter().flatten().map(|entry| entry.unwrap().path());
-    let mut all: Vec<_> = entries.flat_map(|path| [vec![path.clone()], listing(&path)].concat()).collect();
-    all.sort();
-    all
-}
-
-/// The watchdog ends it if that never comes.
-fn wait_until(mut come: impl FnMut() -> bool) {
-    while !come() {
-        thread::yield_now();
-    }
 }

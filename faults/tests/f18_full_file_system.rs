@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use faults::{House, each_transport, is_root, saw, skipped};
+use faults::{House, each_transport, is_root, listing, saw, skipped, wait_until};
 use hobnob::{AnyConnection, ErrorKind, IpcReceiver, IpcSender, IpcServer};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -163,18 +163,4 @@ impl Drop for Small {
         // Also when a failed test still holds something in it.
         umount2(&self.0, MntFlags::MNT_DETACH).unwrap();
     }
-}
-
-/// The watchdog ends it if that never comes.
-fn wait_until(mut come: impl FnMut() -> bool) {
-    while !come() {
-        std::thread::yield_now();
-    }
-}
-
-fn listing(at: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(at).into_iter().flatten().map(|entry| entry.unwrap().path());
-    let mut all: Vec<_> = entries.flat_map(|path| [vec![path.clone()], listing(&path)].concat()).collect();
-    all.sort();
-    all
 }

@@ -1,11 +1,10 @@
-//! F19: somebody sets the clock, by an hour or by ten years, at any moment; and files are as old as anybody likes.
+//! F19: somebody sets the clock, by an hour or by ten years, at any moment. The files: f19_file_ages.rs.
 //! `cargo test --release -p faults --test f19_clock -- --nocapture`
 #![allow(clippy::unwrap_used)]
 
 use std::{
     fs,
     io::{Read, Write},
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -16,20 +15,10 @@ use std::{
 };
 
 use faults::{
-    House, SetClock, each_transport, roles, saw,
-    wire::{DATA, READY, Road, VERDICT, frame, verdict},
+    AtEnd, House, SetClock, each_transport, echoing, saw, wait_until,
+    wire::{DATA, READY, VERDICT, frame, verdict},
 };
-use hobnob::{
-    AnyConnection, AnyServer, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, Result, ServerOptions,
-    ServerStats, StopHandle,
-};
-use nix::{
-    fcntl::AT_FDCWD,
-    sys::{
-        stat::{UtimensatFlags, utimensat},
-        time::TimeSpec,
-    },
-};
+use hobnob::{AnyConnection, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, Result};
 
 const HOUR: i64 = 3600;
 const TEN_YEARS: i64 = 10 * 365 * 24 * HOUR;
@@ -41,7 +30,7 @@ fn a_clock_that_is_wrong_makes_client_files_stale_and_a_right_one_fresh() {
         "a_clock_that_is_wrong_makes_client_files_stale_and_a_right_one_fresh",
         |house, scheme| {
             let clock = Arc::new(SetClock::default());
-            let ((), stats) = echoing(house, scheme, &clock, || {
+            let ((), stats) = echoing(clock.server(house, scheme), || {
                 for off in STEPS {
                     clock.set(off);
                     // A FIFO pair proves by what comes through it that its client lives: its age is not asked.
@@ -80,7 +69,7 @@ fn a_clock_that_is_wrong_makes_client_files_stale_and_a_right_one_fresh() {
 fn a_clock_that_is_wrong_for_a_moment_costs_one_retry() {
     each_transport("a_clock_that_is_wrong_for_a_moment_costs_one_retry", |house, scheme| {
         let clock = Arc::new(SetClock::default());
-        let ((), stats) = echoing(house, scheme, &clock, || {
+        let ((), stats) = echoing(clock.server(house, scheme), || {
             for off in STEPS {
                 clock.set_for_looks(&[off]);
                 talk(house, scheme, &clock).unwrap();
@@ -102,7 +91,7 @@ fn a_clock_that_is_wrong_for_a_moment_costs_one_retry() {
 fn a_clock_set_in_the_middle_of_a_handshake_changes_nothing() {
     each_transport("a_clock_set_in_the_middle_of_a_handshake_changes_nothing", |house, scheme| {
         let clock = Arc::new(SetClock::default());
-        let ((), stats) = echoing(house, scheme, &clock, || {
+        let ((), stats) = echoing(clock.server(house, scheme), || {
             for off in STEPS {
                 let mut road = house.knock(scheme);
                 wait_until(|| waiting(house) == 0);
@@ -128,7 +117,7 @@ fn no_deadline_follows_the_wall_clock() {
     each_transport("no_deadline_follows_the_wall_clock", |house, scheme| {
         let clock = Arc::new(SetClock::default());
         let span = Duration::from_millis(150);
-        let mut server = serve(house, scheme, &clock, |options| options.hello_within(span));
+        let mut server = clock.server_with(house, scheme, |options| options.hello_within(span));
         while_set(&clock, || {
             lasts(span, || assert_eq!(kind(server.accept_client_by(span.into())), Some(ErrorKind::TimedOut)));
         });
@@ -169,38 +158,6 @@ fn no_deadline_follows_the_wall_clock() {
     });
 }
 
-#[test]
-fn files_of_any_age_let_in_nobody_but_their_owner() {
-    each_transport("files_of_any_age_let_in_nobody_but_their_owner", |house, scheme| {
-        let clock = Arc::new(SetClock::default());
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
-        let ((), _) = echoing(house, scheme, &clock, || {
-            for modified in [1, 4_000_000_000] {
-                let age = |file: &Path| set_time(file, modified);
-                // As old as they are, and then as fresh as the clock makes them.
-                for (off, unix_says) in [(0, Refusal::StaleClientFile.code()), (modified - now, 0)] {
-                    clock.set(off);
-                    clock.pass(11);
-                    let mut road =
-                        Road::knock_with(&house.folder(), scheme, std::process::id(), age).unwrap();
-                    assert_eq!(answer(&mut road), if scheme == "unix" { unix_says } else { 0 });
-                    // Another process's name on the file: on FIFOs the pid is a claim and said to be one.
-                    let mut road = Road::knock_with(&house.folder(), scheme, 1, age).unwrap();
-                    let bad = Refusal::BadClientFile.code();
-                    assert_eq!(answer(&mut road), if scheme == "unix" { bad } else { 0 });
-                    clear(house);
-                }
-            }
-        });
-        saw(
-            "F19",
-            scheme,
-            "files of 1970 and 2096, by a right clock and by theirs",
-            "let in by name, owner and pid only",
-        );
-    });
-}
-
 /// While somebody sets the clock all the time; at the end it is right.
 fn while_set<R>(clock: &SetClock, during: impl FnOnce() -> R) -> R {
     let over = AtomicBool::new(false);
@@ -217,45 +174,6 @@ fn while_set<R>(clock: &SetClock, during: impl FnOnce() -> R) -> R {
     })
 }
 
-fn serve(
-    house: &House,
-    scheme: &str,
-    clock: &Arc<SetClock>,
-    change: impl FnOnce(ServerOptions) -> ServerOptions,
-) -> AnyServer {
-    house.serve_with(scheme, |options| change(options.seams(clock.seams()))).unwrap()
-}
-
-/// An echo server by this clock, while something is done.
-fn echoing<R>(
-    house: &House,
-    scheme: &str,
-    clock: &Arc<SetClock>,
-    during: impl FnOnce() -> R,
-) -> (R, ServerStats) {
-    let mut server = serve(house, scheme, clock, |options| options);
-    let stop = server.stop_handle().unwrap();
-    thread::scope(|scope| {
-        let serving = scope.spawn(move || accept_until_stopped(server));
-        let stopping = AtEnd(|| StopHandle::stop(&stop));
-        let done = during();
-        drop(stopping);
-        (done, serving.join().unwrap())
-    })
-}
-
-fn accept_until_stopped(mut server: AnyServer) -> ServerStats {
-    loop {
-        match server.accept_client() {
-            Ok(client) => drop(thread::spawn(|| roles::echo(client))),
-            Err(error) => {
-                assert_eq!(*error.kind(), ErrorKind::Stopped);
-                return server.stats();
-            }
-        }
-    }
-}
-
 fn talk(house: &House, scheme: &str, clock: &Arc<SetClock>) -> Result<()> {
     let options = house.client_options().seams(clock.seams());
     let mut client = AnyConnection::connect_with(&House::address(scheme).parse().unwrap(), &options)?;
@@ -268,28 +186,9 @@ fn kind<R>(result: Result<R>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind().clone())
 }
 
-/// The code of the verdict. One that is turned away at once may not get so far as to say its hello.
-fn answer(road: &mut Road) -> u8 {
-    let hello = road.hello();
-    let _ = road.write_all(&hello);
-    verdict(&road.read_frame().unwrap().1).0
-}
-
 /// How many files of clients lie there.
 fn waiting(house: &House) -> usize {
     fs::read_dir(house.folder().join("clients")).unwrap().count()
-}
-
-/// Takes away what a refused client made by hand has left.
-fn clear(house: &House) {
-    for file in fs::read_dir(house.folder().join("clients")).unwrap() {
-        fs::remove_file(file.unwrap().path()).unwrap();
-    }
-}
-
-fn set_time(file: &Path, seconds: i64) {
-    let time = TimeSpec::new(seconds, 0);
-    utimensat(AT_FDCWD, file, &time, &time, UtimensatFlags::NoFollowSymlink).unwrap();
 }
 
 /// Not shorter, and not an hour longer.
@@ -297,20 +196,4 @@ fn lasts(span: Duration, call: impl FnOnce()) {
     let began = Instant::now();
     call();
     assert!((span..span + Duration::from_secs(30)).contains(&began.elapsed()), "{:?}", began.elapsed());
-}
-
-/// The watchdog ends it if that never comes.
-fn wait_until(mut come: impl FnMut() -> bool) {
-    while !come() {
-        thread::yield_now();
-    }
-}
-
-/// Done at the end, also of a failed test.
-struct AtEnd<F: Fn()>(F);
-
-impl<F: Fn()> Drop for AtEnd<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }

@@ -6,13 +6,12 @@ use std::{
     fs::File,
     io::{self, IoSlice},
     os::fd::{AsRawFd, RawFd},
-    thread,
 };
 
 use faults::{
     House, Program, budget,
     roles::reporting::counts_of,
-    saw, watched,
+    saw, wait_until, watched,
     wire::{DATA, READY, Road, VERDICT, frame, verdict},
 };
 use hobnob::{IpcReceiver, IpcSender};
@@ -119,12 +118,5 @@ impl<'a> Flood<'a> {
         assert_eq!(sent, bytes.len(), "a blocking send takes all");
         self.sent += 1;
         Ok(())
-    }
-}
-
-/// The watchdog ends it if that never comes.
-fn wait_until(mut come: impl FnMut() -> bool) {
-    while !come() {
-        thread::yield_now();
     }
 }
