@@ -54,6 +54,7 @@ macro_rules! conformance {
             every_way_to_wait_carries_the_same_messages
             carries_every_size_from_0_to_16_MiB
             too_large_is_refused_before_allocation
+            what_lies_unread_is_shared_out
             the_receivers_limit_is_announced_and_inclusive
             refused_send_takes_nothing
             a_timed_out_tail_still_arrives_while_we_only_receive

@@ -192,6 +192,28 @@ pub fn too_large_is_refused_before_allocation<T: Transport>() {
     assert_eq!(other.recv_borrowed().unwrap(), Some(&b"unharmed"[..]));
 }
 
+/// A server for many users. Half of the memory is the share of the only one who is there.
+pub fn what_lies_unread_is_shared_out<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server_with(|options| options.shared(true).max_unread(4 << 20));
+    for (size, arrives) in [(2 << 20, true), (12 << 20, false), (2 << 20, true)] {
+        let (mut client, mut served) = stage.pair(&mut server);
+        thread::scope(|scope| {
+            // What is over the share is cut off while it is being sent.
+            let sent = scope.spawn(move || client.send_info(&pattern(1, size)));
+            let got = served.recv_info(&mut Vec::new());
+            drop(served);
+            let sent = sent.join().unwrap();
+            if arrives {
+                assert!(got.unwrap() && sent.is_ok(), "{size} bytes");
+            } else {
+                assert!(matches!(kind_of(&got), Some(ErrorKind::Protocol { .. })), "{got:?}");
+                assert_eq!(kind_of(&sent), Some(&ErrorKind::PeerGone));
+            }
+        });
+    }
+}
+
 pub fn the_receivers_limit_is_announced_and_inclusive<T: Transport>() {
     let stage = Stage::<T>::new();
     let mut server = stage.server_with(|options| options.max_message(1000));

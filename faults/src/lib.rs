@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
 
 pub mod aftermath;
+mod clock;
 mod dice;
 mod house;
 mod process;
@@ -24,6 +25,7 @@ pub mod wire;
 
 use std::{env, io::Write};
 
+pub use clock::SetClock;
 pub use conformance::{kind_of, watched};
 pub use dice::Dice;
 pub use house::{House, NAME, each_transport};

@@ -5,12 +5,18 @@ mod deed;
 pub mod dying;
 pub mod forked;
 mod host;
+pub mod intruder;
+pub mod lingering;
 mod loiter;
+mod matrix;
 mod patient;
+pub mod persistent;
 mod pouring;
 mod puppet;
 mod racer;
+pub mod reporting;
 mod restless;
+mod scarce;
 mod shared;
 mod soak;
 mod vandal;
@@ -38,6 +44,10 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
         ["hold", address] => hold(address),
+        ["matrix-server", address, shared, admits] => {
+            matrix::serve(address, *shared == "shared", admits.parse().ok())
+        }
+        ["visit", address, trusts] => matrix::visit(address, trusts.parse().unwrap()),
         ["puppet", folder] => {
             puppet::obey(folder);
             Ok(())
@@ -77,7 +87,15 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         }
         ["hoard"] => crowd::hoard(),
         ["squeeze", address] => crowd::squeeze(address),
+        ["linger", scheme, place] => lingering::play(scheme, place),
         ["shake", address] => shake(address),
+        ["serve-reporting", address] => reporting::serve(address),
+        ["serve-scarce", address, descriptors] => scarce::serve(address, descriptors.parse().unwrap()),
+        ["talk-patiently", address, times] => persistent::talk(address, times.parse().unwrap()),
+        ["write-rubbish", folder, seed] => {
+            intruder::write_rubbish(folder, seed.parse().unwrap());
+            Ok(())
+        }
         ["soak-serve", address] => soak::serve(address),
         ["soak-talk", address, number] => soak::talk(address, number.parse().unwrap()),
         ["rage", scheme, folder, number] => {

@@ -16,9 +16,8 @@ const MESSAGES: u64 = 100;
 const CYCLES: u64 = 10_000;
 /// How many processes make the cycles.
 const VISITORS: u64 = 4;
-/// By how many KiB the server's memory may differ between two rounds of the same: what malloc and the stacks of
-/// ended threads keep varies so much.
-const SLACK: u64 = 1024;
+/// By how many KiB the server's memory may be above what it was when warm: what malloc keeps varies so much.
+const SLACK: u64 = 512;
 
 #[test]
 fn many_clients_at_once_are_all_answered_and_leave_nothing() {
@@ -31,18 +30,18 @@ fn many_clients_at_once_are_all_answered_and_leave_nothing() {
         let process = server.process();
         let at_first = process.descriptors();
         // Warm: malloc has its pools, and the kernel its caches.
-        crowd(house, scheme, clients, &process);
+        crowd(house, scheme, clients, &process, at_first);
         visits(house, scheme, cycles / 10);
         is_as_at_first(&process, at_first);
-        let warm = process.memory();
-        crowd(house, scheme, clients, &process);
+        let warm = memory(house, scheme, &process);
+        crowd(house, scheme, clients, &process, at_first);
         is_as_at_first(&process, at_first);
-        let after_crowd = process.memory();
+        let after_crowd = memory(house, scheme, &process);
         visits(house, scheme, cycles);
         is_as_at_first(&process, at_first);
-        let end = process.memory();
+        let end = memory(house, scheme, &process);
         let memory = format!("{warm}, {after_crowd} and {end} KiB after warming up, a crowd and the cycles");
-        assert!(after_crowd.abs_diff(warm).max(end.abs_diff(warm)) <= SLACK, "{scheme}: {memory}");
+        assert!(after_crowd.max(end) <= warm + SLACK, "{scheme}: {memory}");
         let tries = format!("{clients} clients with {MESSAGES} messages each, twice, and {cycles} cycles");
         saw(
             "F6",
@@ -71,12 +70,11 @@ fn fifo_clients_of_a_user_who_has_too_many_pipes_are_served_through_small_ones()
 }
 
 /// All at the same time: the server has a descriptor for each at least.
-fn crowd(house: &House, scheme: &str, clients: u64, server: &Process) {
-    let before = server.descriptors();
+fn crowd(house: &House, scheme: &str, clients: u64, server: &Process, at_first: usize) {
     let arguments = [House::address(scheme), clients.to_string(), MESSAGES.to_string()];
     let mut crowd = start(house, "crowd", &arguments.each_ref().map(String::as_str));
     crowd.wait_for("all there");
-    settles("a descriptor for each", &true, || server.descriptors() >= before + clients as usize);
+    settles("a descriptor for each", &true, || server.descriptors() >= at_first + clients as usize);
     crowd.stdin.write_all(b"!").unwrap();
     crowd.wait_for("done");
 }
@@ -86,6 +84,16 @@ fn visits(house: &House, scheme: &str, cycles: u64) {
     let visitor = |_| start(house, "talk", &[&House::address(scheme), &times]);
     let mut visitors: Vec<_> = (0..VISITORS).map(visitor).collect();
     visitors.iter_mut().for_each(|visitor| drop(visitor.wait_for("done")));
+}
+
+/// The least of a few looks, a few clients apart: of what ended threads had, malloc gives some back at a later call.
+/// What is lost never comes back.
+fn memory(house: &House, scheme: &str, server: &Process) -> u64 {
+    let look = |_| {
+        visits(house, scheme, VISITORS);
+        server.memory()
+    };
+    (0..5).map(look).min().unwrap()
 }
 
 fn is_as_at_first(server: &Process, descriptors: usize) {
@@ -105,5 +113,6 @@ fn start(house: &House, role: &str, arguments: &[&str]) -> Program {
     } else {
         house.actor(role, arguments)
     };
-    Program::start(&mut command)
+    // With a heap for each thread, what malloc keeps depends on which threads met.
+    Program::start(command.env("MALLOC_ARENA_MAX", "1"))
 }

@@ -4,12 +4,13 @@
 
 use std::{
     fs,
+    io::Write,
     os::{fd::AsFd, unix::fs::MetadataExt},
     thread,
     time::{Duration, Instant},
 };
 
-use faults::{House, Program, budget, each_transport, kind_of, saw, settles};
+use faults::{House, Program, budget, each_transport, kind_of, roles::lingering::PLACES, saw, settles};
 use hobnob::{
     AnyConnection, AnyServer, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, Result,
 };
@@ -52,6 +53,30 @@ fn a_client_stopped_in_its_handshake_holds_up_nobody_and_comes_in_later() {
             );
         },
     );
+}
+
+/// Each of them is half-open, and the server is in `accept_client` all the time.
+#[test]
+fn clients_stopped_at_each_place_of_their_handshakes_hold_up_nobody() {
+    each_transport("clients_stopped_at_each_place_of_their_handshakes_hold_up_nobody", |house, scheme| {
+        let mut server = Program::start(&mut house.actor("serve-patiently", &[&House::address(scheme)]));
+        server.wait_for("listening");
+        let mut stopped = PLACES.map(|place| {
+            let mut client = Program::start(&mut house.actor("linger", &[scheme, place]));
+            client.wait_for("there");
+            stop(&client);
+            echoes(&mut house.connect(scheme));
+            client
+        });
+        for client in &mut stopped {
+            client.signal(Signal::SIGCONT);
+            client.stdin.write_all(b"!").unwrap();
+            assert_eq!(client.wait_for("t"), "talked", "{scheme}");
+            assert_eq!(client.ended(), (Some(0), None));
+        }
+        let tries = format!("{} clients stopped at one place each of the handshake", PLACES.len());
+        saw("F16", scheme, tries, "others served at once; they came in later");
+    });
 }
 
 #[test]

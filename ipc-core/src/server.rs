@@ -87,6 +87,7 @@ impl<T: Transport> Server<T> {
         let waiting = Waiting::new(&config);
         let half_open = HalfOpen::new(&config);
         let clients = Shares::new(config.limits.clients, &config);
+        let unread = Shares::new(config.limits.unread, &config);
         let failures = Bucket::new(config.seams.now());
         let door = Door {
             terms: terms::<T>(&config),
@@ -94,6 +95,7 @@ impl<T: Transport> Server<T> {
             allow: options.allow.clone(),
             address: address.clone(),
             clients,
+            unread,
             counters: Arc::new(Counters::default()),
             complaints: Complaints::default(),
             pool: Arc::default(),

@@ -34,7 +34,7 @@ pub(crate) fn longest_address(clients: &Folder) -> ipc_core::Result<UnixAddr> {
 }
 
 /// The pid in a client file's name, if it is one.
-fn pid_in(name: &str) -> Option<u32> {
+pub(crate) fn pid_in(name: &str) -> Option<u32> {
     let (pid, random) = name.split_once('-')?;
     let hex = random.len() == 32 && random.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let plain = pid.bytes().all(|b| b.is_ascii_digit()) && !pid.starts_with('0');

@@ -31,6 +31,8 @@
 
 mod client_file;
 mod dial;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod half;
 mod listen;
 mod peer;

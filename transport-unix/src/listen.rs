@@ -121,17 +121,11 @@ fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
     Ok(Listener { socket, rendezvous, clients: None, config: config.clone(), sweeper })
 }
 
-/// Others may write to the parent directory perhaps: what is changed is what was looked at.
+/// Others may write to the parent directory perhaps: `set_mode` follows no link there.
 fn let_others_connect(socket: &Path) -> io::Result<()> {
-    use std::os::{fd::AsRawFd, unix::fs::OpenOptionsExt};
-    let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_NOFOLLOW;
-    let pinned = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(socket)?;
-    let found = pinned.metadata()?;
-    if !is_our_socket(&found) || found.nlink() != 1 {
-        return Err(io::ErrorKind::AddrInUse.into());
-    }
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(OTHERS_CONNECT);
-    std::fs::set_permissions(format!("/proc/self/fd/{}", pinned.as_raw_fd()), mode)
+    let parent = Folder::open(&socket.parent().unwrap_or(Path::new("/")).canonicalize()?)?;
+    // The lease was taken under a name in plain text, so the temporary one is that, too.
+    parent.set_mode(base_name(socket).unwrap_or_default(), OTHERS_CONNECT)
 }
 
 fn must_be_dead(path: &Path, found: &std::fs::Metadata) -> Result<()> {

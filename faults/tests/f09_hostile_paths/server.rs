@@ -14,7 +14,7 @@ const TRACE: &str = "trace";
 pub struct Server {
     pub program: Program,
     /// The server itself, and not strace.
-    pid: Pid,
+    pid: Option<Pid>,
     trace: Option<TempDir>,
 }
 
@@ -30,14 +30,13 @@ impl Server {
         program.wait_for("listening");
         let record = fs::read_to_string(house.folder().join("record")).unwrap();
         let pid = record.lines().find_map(|line| line.strip_prefix("pid=")).unwrap();
-        Self { program, pid: Pid::from_raw(pid.parse().unwrap()), trace }
+        Self { program, pid: Some(Pid::from_raw(pid.parse().unwrap())), trace }
     }
 
     /// Ends the server and reads what it did since it listened: nothing but look at, and unlink, plain names in
     /// `clients/`.
     pub fn check_calls(mut self, folder: &Path) -> String {
-        kill(self.pid, Signal::SIGKILL).unwrap();
-        self.program.ended();
+        self.end();
         let Some(trace) = &self.trace else {
             skipped("F9, the server's system calls: there is no strace");
             return "its system calls were not read: no strace".into();
@@ -60,6 +59,22 @@ impl Server {
         }
         assert!(count > 0, "strace showed no call at all");
         format!("{count} calls of the server name a file, all in clients/")
+    }
+}
+
+impl Server {
+    fn end(&mut self) {
+        if let Some(pid) = self.pid.take() {
+            kill(pid, Signal::SIGKILL).unwrap();
+            self.program.ended();
+        }
+    }
+}
+
+impl Drop for Server {
+    /// strace that is killed lets its program go on.
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
