@@ -38,8 +38,11 @@ struct Vandal<'a> {
     begun: Vec<Road>,
 }
 
-/// How many roads it leaves open at most: two of its kind fill the server's half-open table.
-const MOST: usize = 60;
+/// How many roads it leaves open at most.
+const MOST: usize = 80;
+
+/// So many at once that say nothing: two of its kind fill the server's half-open table.
+const CROWD: usize = 40;
 
 pub(super) fn rage(scheme: &'static str, folder: &Path, number: u64) -> ! {
     end_with_standard_input();
@@ -57,7 +60,7 @@ pub(super) fn rage(scheme: &'static str, folder: &Path, number: u64) -> ! {
 
 impl Vandal<'_> {
     fn deed(&mut self) -> io::Result<()> {
-        match self.dice.roll() % 10 {
+        match self.dice.roll() % 11 {
             0 => self.silent(),
             1 => self.garbage(),
             2 => self.half_a_hello(),
@@ -67,6 +70,7 @@ impl Vandal<'_> {
             6 => self.flood(),
             7 => self.swap(),
             8 => self.a_wrong_hello(),
+            9 => (0..CROWD).try_for_each(|_| self.silent()),
             _ => self.litter(),
         }
     }
