@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    path::PathBuf,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
