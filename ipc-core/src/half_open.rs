@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    Config, Connection, ErrorKind, Handshake, Interests, IpcReceiver as _, Nonce, Peer, Refusal, Result,
-    Transport, Wait,
+    Config, Connection, ErrorKind, Handshake, Interests, IpcReceiver as _, Nonce, Peer, Refusal, Transport,
+    Wait,
     door::Door,
     drive::Try,
     frame::Frame,
@@ -124,7 +124,7 @@ impl<T: Transport> HalfOpen<T> {
         now: Instant,
         door: &Door,
         readiness: &Readiness,
-    ) -> Result<Option<Box<Connection<T>>>> {
+    ) -> Option<Box<Connection<T>>> {
         let expires = now.checked_add(door.config.limits.hello);
         self.last += 1;
         let uid = incoming.peer().and_then(|peer| peer.uid);
@@ -140,8 +140,8 @@ impl<T: Transport> HalfOpen<T> {
         now: Instant,
         door: &Door,
         readiness: &Readiness,
-    ) -> Result<Option<Box<Connection<T>>>> {
-        let Some(entry) = self.entries.remove(&token) else { return Ok(None) };
+    ) -> Option<Box<Connection<T>>> {
+        let entry = self.entries.remove(&token)?;
         readiness.remove(&entry.stage.interests());
         self.advance(token, entry, now, door, readiness)
     }
@@ -190,22 +190,25 @@ impl<T: Transport> HalfOpen<T> {
         now: Instant,
         door: &Door,
         readiness: &Readiness,
-    ) -> Result<Option<Box<Connection<T>>>> {
+    ) -> Option<Box<Connection<T>>> {
         let had_spoken = entry.heard;
         let step = entry.stage.step(now, door, &mut entry.heard);
         if entry.heard && !had_spoken {
             entry.spoke = now;
         }
         match step {
-            Step::Up(connection) => Ok(Some(connection)),
+            Step::Up(connection) => Some(connection),
             Step::Refused(reason) => {
                 door.count(reason, entry.uid);
-                Ok(None)
+                None
             }
             Step::Wait(stage) => {
-                readiness.add(&stage.interests(), token)?;
-                self.entries.insert(token, Entry { stage, ..entry });
-                Ok(None)
+                match readiness.add(&stage.interests(), token) {
+                    Ok(()) => drop(self.entries.insert(token, Entry { stage, ..entry })),
+                    // The kernel has no room to watch it; those inside are not to suffer for that.
+                    Err(_) => door.count(Refusal::Busy, entry.uid),
+                }
+                None
             }
         }
     }

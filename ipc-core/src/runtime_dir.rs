@@ -127,8 +127,11 @@ impl Choice {
     /// Whether the directory above is there and ours; in /tmp the sticky bit does that work.
     fn usable(&self) -> bool {
         let parent_is_ours = || {
-            let parent = Folder::open_following(self.path.parent()?).ok()?;
-            Some(parent.itself().ok()?.uid == geteuid().as_raw())
+            match Folder::open_following(self.path.parent()?) {
+                // It cannot be said, and will be an error when it is opened in earnest.
+                Err(error) if is_out_of_descriptors(&error) => Some(true),
+                parent => Some(parent.ok()?.itself().ok()?.uid == geteuid().as_raw()),
+            }
         };
         self.fixed || self.path == own_tmp() || parent_is_ours() == Some(true)
     }

@@ -141,7 +141,7 @@ impl<T: Transport> Server<T> {
         let now = self.door.config.seams.now();
         let knocked = ready.as_ref().is_none_or(|tokens| tokens.contains(&LISTENER));
         for token in ready.unwrap_or_else(|| self.half_open.tokens()) {
-            let up = self.half_open.step(token, now, &self.door, &self.readiness)?;
+            let up = self.half_open.step(token, now, &self.door, &self.readiness);
             self.ready.extend(up);
         }
         self.half_open.expire(now, &self.door, &self.readiness);
@@ -178,7 +178,7 @@ impl<T: Transport> Server<T> {
             if let Some(incoming) = self.outside.take() {
                 match self.half_open.make_room(incoming.peer(), now, &self.door, &self.readiness) {
                     Room::Taken(slot) => {
-                        let up = self.half_open.admit(incoming, slot, now, &self.door, &self.readiness)?;
+                        let up = self.half_open.admit(incoming, slot, now, &self.door, &self.readiness);
                         self.ready.extend(up);
                     }
                     Room::OverShare => {
