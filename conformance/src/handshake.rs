@@ -118,6 +118,25 @@ pub fn clients_that_come_together_are_all_taken_in<T: Transport>() {
     drop(knocking);
 }
 
+/// A server for many users, where one user may have one client of two in the handshake. There is one already: the next
+/// is sent away, comes again by itself, and is taken in once there is room.
+pub fn a_client_that_is_one_too_many_of_its_user_comes_again<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server_with(|options| options.shared(true).max_half_open(2));
+    let place = stage.place();
+    let first = Raw::<T>::knock(&place);
+    accept_until(&mut server, |stats| stats.arrived == 1, "the first");
+    let options = stage.client_options().deadline(Deadline::Forever);
+    thread::scope(|scope| {
+        let (server, first) = (&mut server, first);
+        let second = scope.spawn(|| Connection::<T>::connect_with(&stage.address, &options).map(drop));
+        accept_until(server, |stats| stats.refused(Refusal::Crowded) > 0, "the second is sent away");
+        drop(first);
+        drop(server.accept_client().unwrap());
+        second.join().unwrap().unwrap();
+    });
+}
+
 pub fn a_bad_hello_is_counted_and_harms_nobody<T: Transport>() {
     let stage = Stage::<T>::new();
     let mut server = stage.server();

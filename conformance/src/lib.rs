@@ -96,6 +96,7 @@ macro_rules! conformance {
             room_that_appears_is_used_at_once
             a_silent_client_is_dropped_when_its_time_is_over
             clients_that_come_together_are_all_taken_in
+            a_client_that_is_one_too_many_of_its_user_comes_again
             a_bad_hello_is_counted_and_harms_nobody
             a_hello_from_the_future_is_told_both_versions
             differing_schemas_are_told_apart

@@ -43,7 +43,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["serve", address] => serve(address),
         ["talk", address, times] => talk(address, times.parse().unwrap()),
         ["start-stop", address, times] => start_stop(address, times.parse().unwrap()),
-        ["hold", address] => hold(address),
+        ["hold", address, words @ ..] => hold(address, words),
         ["matrix-server", address, shared, admits] => {
             matrix::serve(address, *shared == "shared", admits.parse().ok())
         }
@@ -166,9 +166,12 @@ fn start_stop(address: &str, times: u64) -> Result<()> {
     Ok(())
 }
 
-/// Connects and stays, without a word, until its standard input ends.
-fn hold(address: &str) -> Result<()> {
-    let _server = hobnob::connect_to(address)?;
+/// Connects, leaves word, and stays until its standard input ends.
+fn hold(address: &str, words: &[&str]) -> Result<()> {
+    let mut server = hobnob::connect_to(address)?;
+    for word in words {
+        server.send_info(word.as_bytes())?;
+    }
     say("connected");
     let _ = io::stdin().read(&mut [0]);
     Ok(())

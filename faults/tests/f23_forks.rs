@@ -163,6 +163,20 @@ fn a_watched_peer_is_gone_with_its_process_though_its_child_lives() {
     });
 }
 
+#[test]
+fn what_a_watched_peer_sent_before_it_was_killed_is_received() {
+    each_transport("what_a_watched_peer_sent_before_it_was_killed_is_received", |house, scheme| {
+        let mut server = house.serve_with(scheme, |options| options.watch_peer(true)).unwrap();
+        let (address, words) = (House::address(scheme), ["one", "two", "three"]);
+        let mut client = Program::start(house.actor("hold", &[&address]).args(words));
+        let mut road = server.accept_client().unwrap();
+        client.wait_for("connected");
+        client.kill();
+        words.iter().for_each(|word| assert_eq!(road.recv_borrowed().unwrap(), Some(word.as_bytes())));
+        assert_eq!(kind_of(&road.recv_borrowed()), Some(&ErrorKind::PeerGone), "{scheme}");
+    });
+}
+
 /// Calls until a call fails for good. Nobody reads what is sent once the parent is dead.
 fn until_it_ends(road: &mut AnyConnection, word: &str) -> hobnob::Result<()> {
     loop {
