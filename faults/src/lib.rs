@@ -12,6 +12,7 @@ mod program;
 mod puppet;
 pub mod roles;
 mod sockets;
+mod traced;
 mod tree;
 mod users;
 pub mod wire;
@@ -23,6 +24,7 @@ pub use house::{House, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};
 pub use puppet::{Puppet, file, in_new_pids};
+pub use traced::Traced;
 pub use tree::Tree;
 pub use users::{ATTACKER, OTHER, is_root, skipped};
 

@@ -14,10 +14,10 @@ use std::{
     fs::{self, File},
     io::Read,
     os::unix::net::UnixListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use faults::{House, Tree, budget, each_transport, file, saw, wire};
@@ -120,6 +120,8 @@ fn talk(house: &House, scheme: &str, times: u64) -> Result<()> {
 struct Canary {
     path: PathBuf,
     before: Tree,
+    /// When something was last made or removed in it.
+    entered: [SystemTime; 2],
     fifo: File,
     socket: UnixListener,
 }
@@ -131,19 +133,27 @@ impl Canary {
         fs::write(path.join("letter"), "dear").unwrap();
         fs::write(path.join("clients/letter"), "dear").unwrap();
         mkfifo(&path.join("fifo"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        // Whoever comes through a link finds what looks like a server.
+        fs::copy(house.folder().join("record"), path.join("record")).unwrap();
         let fifo = wire::open(&path.join("fifo"), false).unwrap();
         let socket = UnixListener::bind(path.join("sock")).unwrap();
         socket.set_nonblocking(true).unwrap();
         let before = Tree::below(&path, "/nothing".as_ref());
-        Self { path, before, fifo, socket }
+        let entered = modified(&path);
+        Self { path, before, entered, fifo, socket }
     }
 
     fn check(mut self) {
         assert_eq!(Tree::below(&self.path, "/nothing".as_ref()), self.before);
+        assert_eq!(modified(&self.path), self.entered, "something was made outside, and taken away again");
         let mut byte = [0];
         assert!(!matches!(self.fifo.read(&mut byte), Ok(1)), "somebody has written to the FIFO outside");
         assert!(self.socket.accept().is_err(), "somebody has connected to the socket outside");
     }
+}
+
+fn modified(canary: &Path) -> [SystemTime; 2] {
+    [canary.to_owned(), canary.join("clients")].map(|path| path.metadata().unwrap().modified().unwrap())
 }
 
 fn report(scheme: &str, swapper: &Swapper, outcomes: &[Outcomes]) {
