@@ -27,7 +27,7 @@ pub(crate) trait ErasedServer: Send {
     fn stop_with(&mut self, handle: &StopHandle);
     fn address(&self) -> &str;
     fn stats(&self) -> ServerStats;
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(hobnob_portable)))]
     fn descriptor(&self) -> BorrowedFd<'_>;
 }
 
@@ -60,7 +60,7 @@ impl<T: Transport> ErasedServer for Server<T> {
         IpcServer::stats(self)
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(hobnob_portable)))]
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.as_fd()
     }
@@ -197,7 +197,7 @@ impl IpcServer for AnyServer {
 }
 
 /// As [`Server`]'s.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 impl AsFd for AnyServer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.descriptor()

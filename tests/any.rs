@@ -8,7 +8,7 @@ use std::{os::fd::AsFd, thread, time::Duration};
 
 use conformance::{kind_of, watched};
 use hobnob::{ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer};
-use stage::{Stage, echo, wait_for};
+use stage::{Stage, echo, wait_for, wait_for_server};
 
 #[test]
 fn both_halves_of_any_connection_work_in_two_threads() {
@@ -45,7 +45,7 @@ fn one_event_loop_waits_for_a_client_and_for_its_message() {
             thread::scope(|scope| {
                 let client = scope.spawn(|| stage.connect(&stage.over(scheme)).unwrap());
                 let mut served = loop {
-                    wait_for(server.as_fd());
+                    wait_for_server(&server);
                     match server.try_accept_client() {
                         Ok(served) => break served,
                         waits => assert_eq!(kind_of(&waits), Some(&ErrorKind::WouldBlock), "{scheme}"),

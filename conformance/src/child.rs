@@ -104,5 +104,6 @@ fn serve<T: Transport>(address: &Address, options: &ServerOptions) {
 fn mute<T: Transport>(address: &Address, options: &ServerOptions) {
     let _server = Server::<T>::new_server_with(address, options).unwrap();
     println!("begun");
-    let _ = std::io::stdin().read(&mut [0]);
+    // To its end: one read could be ended by a signal.
+    let _ = std::io::read_to_string(std::io::stdin());
 }

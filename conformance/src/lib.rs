@@ -36,11 +36,15 @@ pub use threads::*;
 pub use waiting::*;
 pub use watchdog::{in_crate, watched};
 
-/// A `#[test]` for every promise, over this transport.
+/// A `#[test]` for every promise, over this transport; each within `around`, if that is given: a function that is
+/// passed the test, and runs it.
 #[macro_export]
 macro_rules! conformance {
     ($transport:ty) => {
-        $crate::promises! { $transport:
+        $crate::conformance! { $transport, around: $crate::as_it_is }
+    };
+    ($transport:ty, around: $around:path) => {
+        $crate::promises! { $transport, $around:
             carries_messages_whole_and_in_order
             empty_message_is_a_message
             fed_messages_leave_together_and_in_order
@@ -50,6 +54,7 @@ macro_rules! conformance {
             every_way_to_wait_carries_the_same_messages
             carries_every_size_from_0_to_16_MiB
             too_large_is_refused_before_allocation
+            what_lies_unread_is_shared_out
             the_receivers_limit_is_announced_and_inclusive
             refused_send_takes_nothing
             a_timed_out_tail_still_arrives_while_we_only_receive
@@ -115,17 +120,26 @@ macro_rules! conformance {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! promises {
-    ($transport:ty: $($promise:ident)*) => {
+    ($transport:ty, $around:path: $($promise:ident)*) => {
         $(
             #[test]
             #[allow(non_snake_case, reason = "units are written as they are")]
             fn $promise() {
-                $crate::watched($crate::in_crate(concat!(module_path!(), "::", stringify!($promise))), || {
-                    if !$crate::play_role::<$transport>() {
-                        $crate::$promise::<$transport>();
-                    }
+                let name = $crate::in_crate(concat!(module_path!(), "::", stringify!($promise)));
+                $around(|| {
+                    $crate::watched(name, || {
+                        if !$crate::play_role::<$transport>() {
+                            $crate::$promise::<$transport>();
+                        }
+                    });
                 });
             }
         )*
     };
+}
+
+/// Nothing around a test.
+#[doc(hidden)]
+pub fn as_it_is(test: impl FnOnce()) {
+    test();
 }

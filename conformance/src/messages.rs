@@ -53,11 +53,18 @@ pub fn fed_messages_leave_together_and_in_order<T: Transport>() {
 pub fn much_that_is_fed_leaves_by_itself<T: Transport>() {
     let stage = Stage::<T>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
-    (0..1000).for_each(|i| client.feed_info(&pattern(i, 90)).unwrap());
     let mut info = Vec::new();
-    (0..500).for_each(|i| {
-        assert!(served.recv_info(&mut info).unwrap());
-        assert!(info == pattern(i, 90), "message {i}");
+    let client = thread::scope(|scope| {
+        // In a thread of its own: what leaves together is more than a pipe holds that could not be enlarged.
+        let feeds = scope.spawn(move || {
+            (0..1000).for_each(|i| client.feed_info(&pattern(i, 90)).unwrap());
+            client
+        });
+        (0..500).for_each(|i| {
+            assert!(served.recv_info(&mut info).unwrap());
+            assert!(info == pattern(i, 90), "message {i}");
+        });
+        feeds.join().unwrap()
     });
     // Without a flush and without a goodbye of its own.
     drop(client);
@@ -183,6 +190,28 @@ pub fn too_large_is_refused_before_allocation<T: Transport>() {
     let (mut client, mut other) = stage.pair(&mut server);
     client.send_info(b"unharmed").unwrap();
     assert_eq!(other.recv_borrowed().unwrap(), Some(&b"unharmed"[..]));
+}
+
+/// A server for many users. Half of the memory is the share of the only one who is there.
+pub fn what_lies_unread_is_shared_out<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = stage.server_with(|options| options.shared(true).max_unread(4 << 20));
+    for (size, arrives) in [(2 << 20, true), (12 << 20, false), (2 << 20, true)] {
+        let (mut client, mut served) = stage.pair(&mut server);
+        thread::scope(|scope| {
+            // What is over the share is cut off while it is being sent.
+            let sent = scope.spawn(move || client.send_info(&pattern(1, size)));
+            let got = served.recv_info(&mut Vec::new());
+            drop(served);
+            let sent = sent.join().unwrap();
+            if arrives {
+                assert!(got.unwrap() && sent.is_ok(), "{size} bytes");
+            } else {
+                assert!(matches!(kind_of(&got), Some(ErrorKind::Protocol { .. })), "{got:?}");
+                assert_eq!(kind_of(&sent), Some(&ErrorKind::PeerGone));
+            }
+        });
+    }
 }
 
 pub fn the_receivers_limit_is_announced_and_inclusive<T: Transport>() {

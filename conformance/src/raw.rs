@@ -10,7 +10,10 @@ use ipc_core::{
     frame::{Decoder, FrameKind, frame},
     hello::{Hello, Terms, VERSION, Verdict},
 };
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 
 /// A road that is up, and nothing more.
 pub struct Raw<T: Transport> {
@@ -129,5 +132,9 @@ fn wait(on: &impl Wait) {
         })
         .collect();
     let time = if on.wake_at().is_some() { PollTimeout::from(1u8) } else { PollTimeout::NONE };
-    poll(&mut fds, time).unwrap();
+    match poll(&mut fds, time) {
+        // A signal came between: whoever waits looks again.
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => panic!("{errno}"),
+    }
 }

@@ -62,9 +62,10 @@ impl House {
         entries.map(|entry| entry.unwrap().path()).collect()
     }
 
+    /// The name over this transport. What is a whole address already stays one.
     #[must_use]
     pub fn address(scheme: &str) -> String {
-        format!("{scheme}:{NAME}")
+        if scheme.contains(':') { scheme.to_owned() } else { format!("{scheme}:{NAME}") }
     }
 
     /// The actor in a role of `roles`, with this house's names.
@@ -78,9 +79,10 @@ impl House {
     pub fn actor_as(&self, uid: u32, role: &str, arguments: &[&str]) -> Command {
         let copy = self.path().join("actor");
         if !copy.exists() {
-            // By another process: while this one had it open for writing, a test beside this one could fork, and the
-            // child that still had it open would keep it from being executed (ETXTBSY).
-            assert!(Command::new("cp").arg(env_actor()).arg(&copy).status().unwrap().success());
+            // By a program of its own: while this process has it open for writing, so may a child that another thread
+            // has just forked, and a file open for writing cannot be run (ETXTBSY).
+            let copied = Command::new("cp").args([&env_actor(), &copy]).status();
+            assert!(copied.unwrap().success());
             fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let mut command = Command::new(copy);

@@ -6,25 +6,36 @@
 //! `HOBNOB_F1=20000 cargo test --release -p faults --test f01_random_kills -- --nocapture`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
 
+pub mod aftermath;
+mod clock;
+mod dice;
 mod house;
 mod process;
 mod program;
 mod puppet;
 pub mod roles;
+mod settles;
 mod sockets;
-mod traced;
+pub mod stage;
+mod strace;
+mod stream;
+pub mod traced;
 mod tree;
 mod users;
 pub mod wire;
 
 use std::{env, io::Write};
 
+pub use clock::SetClock;
 pub use conformance::{kind_of, watched};
-pub use house::{House, each_transport};
+pub use dice::Dice;
+pub use house::{House, NAME, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};
 pub use puppet::{Puppet, file, in_new_pids};
-pub use traced::Traced;
+pub use settles::{live_for, settles};
+pub use strace::UnderStrace;
+pub use stream::{LARGEST, Stream, size};
 pub use tree::Tree;
 pub use users::{ATTACKER, OTHER, is_root, skipped};
 

@@ -42,6 +42,12 @@ impl Process {
         fs::write(self.0.join("clear_refs"), "5").unwrap();
     }
 
+    /// The most address space in KiB since the start, touched or not.
+    #[must_use]
+    pub fn reserved_peak(&self) -> u64 {
+        self.status("VmPeak:")
+    }
+
     /// Processor time used, in user and system mode together, to the tick (10 ms).
     #[must_use]
     pub fn cpu(&self) -> Duration {

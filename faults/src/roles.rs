@@ -1,14 +1,38 @@
 //! What the program `actor` does: one function for each role.
 
 mod crowd;
+mod deed;
+pub mod dying;
+pub mod forked;
+mod host;
+pub mod intruder;
+pub mod lingering;
+mod loiter;
 mod matrix;
+mod patient;
+pub mod persistent;
+mod pouring;
 mod puppet;
+mod racer;
+pub mod reporting;
+mod restless;
+mod scarce;
 mod shared;
+mod soak;
+mod vandal;
+mod visitor;
 mod witness;
 
-use std::io::{self, Read, Write};
+use std::{
+    borrow::BorrowMut,
+    io::{self, Read, Write},
+};
 
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
+
+pub use deed::{MARK, MESSAGE, MESSAGES};
+pub use racer::{CRASHED, DIARY, DOUBLE, EXIT, FAILED, LOST, OWNED};
+pub use soak::converse;
 
 /// Plays the role that the arguments name.
 ///
@@ -29,16 +53,54 @@ pub fn play(arguments: &[&str]) -> Result<()> {
             Ok(())
         }
         ["witness", address] => witness::witness(address),
-        ["crowd", scheme, folder, each] => {
+        ["loiter", scheme, folder, each] => {
             let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
-            crowd::stay(scheme, folder.as_ref(), each.parse().unwrap());
+            loiter::stay(scheme, folder.as_ref(), each.parse().unwrap());
             Ok(())
         }
-        ["connect-times", address, times] => crowd::measure(address, times.parse().unwrap()),
+        ["take-all", address] => loiter::take_all(address),
+        ["connect-times", address, times] => loiter::measure(address, times.parse().unwrap()),
         ["serve-shared", address] => shared::serve(address, true),
         ["serve-everybody", address] => shared::serve(address, false),
         ["talk-to", uid, address, times] => {
             shared::talk(uid.parse().unwrap(), address, times.parse().unwrap())
+        }
+        ["deed", what, address] => deed::play(what, address),
+        ["racer", address, place, end] => racer::play(address, place.as_ref(), end.parse().unwrap()),
+        ["restless", who, address] => restless::play(who, address),
+        ["serve-patiently", address] => patient::serve(address),
+        ["deaf", address] => patient::deaf(address),
+        ["die", scheme, place] => dying::die(scheme, place),
+        ["die-as-host", address, after] => host::die(address, after.parse().unwrap()),
+        ["pour", address, seed, most] => pouring::client(address, [seed, most]),
+        ["pour-out", address, seed, most] => pouring::server(address, [seed, most]),
+        ["pour-by-hand", scheme, seed, most, whole, part] => {
+            pouring::by_hand(scheme, [seed, most], whole.parse().unwrap(), part.parse().unwrap())
+        }
+        ["tell", address] => visitor::tell(address),
+        ["echo-back", address] => visitor::echo_back(address),
+        ["fork-server", address, deed] => forked::server(address, deed),
+        ["fork-client", address, deed] => forked::client(address, deed),
+        ["serve-crowd", address] => crowd::serve(address),
+        ["crowd", address, clients, messages] => {
+            crowd::play(address, clients.parse().unwrap(), messages.parse().unwrap())
+        }
+        ["hoard"] => crowd::hoard(),
+        ["squeeze", address] => crowd::squeeze(address),
+        ["linger", scheme, place] => lingering::play(scheme, place),
+        ["shake", address] => shake(address),
+        ["serve-reporting", address] => reporting::serve(address),
+        ["serve-scarce", address, descriptors] => scarce::serve(address, descriptors.parse().unwrap()),
+        ["talk-patiently", address, times] => persistent::talk(address, times.parse().unwrap()),
+        ["write-rubbish", folder, seed] => {
+            intruder::write_rubbish(folder, seed.parse().unwrap());
+            Ok(())
+        }
+        ["soak-serve", address] => soak::serve(address),
+        ["soak-talk", address, number] => soak::talk(address, number.parse().unwrap()),
+        ["rage", scheme, folder, number] => {
+            let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
+            vandal::rage(scheme, folder.as_ref(), number.parse().unwrap())
         }
         other => panic!("no such role: {other:?}"),
     }
@@ -64,7 +126,8 @@ fn serve(address: &str) -> Result<()> {
 
 /// # Errors
 /// What became of the client instead of a goodbye.
-pub fn echo(mut client: AnyConnection) -> Result<()> {
+pub fn echo(mut client: impl BorrowMut<AnyConnection>) -> Result<()> {
+    let client = client.borrow_mut();
     let mut info = Vec::new();
     while client.recv_info(&mut info)? {
         client.send_info(&info)?;
@@ -83,6 +146,14 @@ fn talk(address: &str, times: u64) -> Result<()> {
     }
     say("done");
     Ok(())
+}
+
+/// Connects and leaves, over and over: hardly more than handshakes.
+fn shake(address: &str) -> Result<()> {
+    say("shaking");
+    loop {
+        hobnob::connect_to(address)?;
+    }
 }
 
 /// Starts and stops a server, so many times.

@@ -1,64 +1,67 @@
-//! A program under strace, where that is to be had: its system calls can be read, or be made slow.
+//! Death at a system call: a program is stopped at each entry and exit (ptrace(2)) and killed at one of them.
 
-use std::{fs, process::Command};
+use std::io::Write;
 
 use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+    errno::Errno,
+    sys::{
+        ptrace::{self, Options},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
 };
-use tempfile::TempDir;
 
-use crate::{House, Program};
+use crate::{Program, roles::MARK};
 
-/// A server under strace. It ends with this.
-pub struct Traced {
-    pub program: Program,
-    /// The server itself, and not strace.
-    pid: Option<Pid>,
-    trace: TempDir,
+/// How a deed ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// At the stop that was asked for, before it was done.
+    Killed,
+    /// It was done after so many stops, and then killed.
+    Done(usize),
 }
 
-impl Traced {
-    /// Starts a server that says that it is listening, with these arguments to strace. `None`: there is no strace.
-    #[must_use]
-    pub fn start(house: &House, server: &Command, arguments: &[&str]) -> Option<Self> {
-        Command::new("strace").arg("-V").output().ok().filter(|said| said.status.success())?;
-        let trace = tempfile::tempdir().unwrap();
-        let mut strace = Command::new("strace");
-        strace
-            .args(["-f", "-qq", "-y", "-s", "300"])
-            .args(arguments)
-            .arg("-o")
-            .arg(trace.path().join("trace"));
-        strace.arg(server.get_program()).args(server.get_args());
-        for (name, value) in server.get_envs() {
-            value.map(|value| strace.env(name, value));
-        }
-        let mut program = Program::start(&mut strace);
-        program.wait_for("listening");
-        let record = fs::read_to_string(house.folder().join("record")).unwrap();
-        let pid = record.lines().find_map(|line| line.strip_prefix("pid=")).unwrap().parse().unwrap();
-        Some(Self { program, pid: Some(Pid::from_raw(pid)), trace })
-    }
+/// The mark at the end is a system call itself: its entry and its exit are no part of the deed.
+const STOPS_OF_A_MARK: usize = 2;
 
-    /// Ends it, and gives what strace wrote.
-    #[must_use]
-    pub fn calls(mut self) -> String {
-        self.end();
-        fs::read_to_string(self.trace.path().join("trace")).unwrap()
-    }
-
-    fn end(&mut self) {
-        if let Some(pid) = self.pid.take() {
-            let _ = kill(pid, Signal::SIGKILL);
-            self.program.ended();
-        }
+/// Becomes the tracer of the program; false if that is not permitted here. Only the thread that did this may then
+/// go on with it, and the program dies with that thread.
+#[must_use]
+pub fn seize(program: &Program) -> bool {
+    match ptrace::seize(program.pid(), Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACESYSGOOD) {
+        Err(Errno::EPERM | Errno::ENOSYS | Errno::EACCES) => false,
+        seized => seized.map(|()| true).unwrap(),
     }
 }
 
-impl Drop for Traced {
-    /// strace that is killed lets its program go on.
-    fn drop(&mut self) {
-        self.end();
+/// Lets a seized program that waits in the role `deed` go on to the stop with this number, from 1, and kills it
+/// there; or, if its deed is done with fewer stops, at the end of it. Odd stops are entries: the kernel has not
+/// begun with the call. Even ones are exits: it has done it, and the program does not know yet.
+pub fn kill_at(program: &mut Program, number: usize) -> Fate {
+    // It runs on freely to the first mark.
+    program.stdin.write_all(b"go\n").unwrap();
+    assert!(waits_at_a_mark(program), "it begins with a mark");
+    let mut stops = 0;
+    let fate = loop {
+        ptrace::syscall(program.pid(), None).unwrap();
+        if waits_at_a_mark(program) {
+            break Fate::Done(stops - STOPS_OF_A_MARK);
+        }
+        stops += 1;
+        if stops == number {
+            break Fate::Killed;
+        }
+    };
+    program.kill();
+    assert_eq!(program.ended(), (None, Some(9)));
+    fate
+}
+
+/// Waits for the next stop: true at a mark, false at a system call.
+fn waits_at_a_mark(program: &Program) -> bool {
+    match waitpid(program.pid(), Some(WaitPidFlag::__WALL)).unwrap() {
+        WaitStatus::PtraceSyscall(_) => false,
+        WaitStatus::Stopped(_, MARK) => true,
+        other => panic!("the deed failed by itself: {other:?}"),
     }
 }

@@ -66,6 +66,17 @@ pub fn verdict(body: &[u8]) -> (u8, [u8; 16], [u8; 16]) {
     (body[at], body[at + 1..at + 17].try_into().unwrap(), body[at + 17..at + 33].try_into().unwrap())
 }
 
+/// A verdict that says yes, whole: magic, version, scheme, limit, schema, code, the client's nonce, one to send back.
+#[must_use]
+pub fn yes(scheme: &str, echo: [u8; 16]) -> Vec<u8> {
+    let hello = hello_body(scheme, echo);
+    let mut body = hello[..hello.len() - 16].to_vec();
+    body.push(0);
+    body.extend(echo);
+    body.extend(fresh());
+    frame(VERDICT, &body)
+}
+
 /// The 64 bytes that a FIFO client writes to the rendezvous.
 #[must_use]
 pub fn knock_record(pid: u32, id: [u8; 16], nonce: [u8; 16]) -> [u8; 64] {
@@ -127,9 +138,18 @@ impl Road {
     /// # Errors
     /// What the operating system says.
     pub fn knock(folder: &Path, scheme: &str) -> io::Result<Self> {
+        Self::knock_with(folder, scheme, std::process::id(), |_| ())
+    }
+
+    /// The same with another pid in the names of the files, and with something done to each of them before the
+    /// server looks.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn knock_with(folder: &Path, scheme: &str, pid: u32, touch: impl Fn(&Path)) -> io::Result<Self> {
         match scheme {
-            "unix" => knock_unix(folder),
-            _ => knock_fifo(folder),
+            "unix" => knock_unix(folder, pid, &touch),
+            _ => knock_fifo(folder, pid, &touch),
         }
     }
 
@@ -226,19 +246,20 @@ pub fn enter(folder: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(folder)
 }
 
-fn knock_unix(folder: &Path) -> io::Result<Road> {
+fn knock_unix(folder: &Path, pid: u32, touch: &dyn Fn(&Path)) -> io::Result<Road> {
     let dir = enter(folder)?;
     let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    let name = format!("clients/{}", stem(std::process::id(), fresh()));
+    let name = format!("clients/{}", stem(pid, fresh()));
     bind(socket.as_raw_fd(), &UnixAddr::new(&short(&dir, &name))?)?;
     fs::set_permissions(short(&dir, &name), fs::Permissions::from_mode(0o700))?;
+    touch(&short(&dir, &name));
     connect(socket.as_raw_fd(), &UnixAddr::new(&short(&dir, "sock"))?)?;
     Ok(Road::over(UnixStream::from(socket)))
 }
 
-fn knock_fifo(folder: &Path) -> io::Result<Road> {
+fn knock_fifo(folder: &Path, pid: u32, touch: &dyn Fn(&Path)) -> io::Result<Road> {
     let dir = enter(folder)?;
-    let (pid, id, nonce) = (std::process::id(), fresh(), fresh());
+    let (id, nonce) = (fresh(), fresh());
     let stem = stem(pid, id);
     let path = |end: &str| short(&dir, &format!("clients/{stem}.{end}"));
     // In a shared folder the server's group may open them.
@@ -247,6 +268,7 @@ fn knock_fifo(folder: &Path) -> io::Result<Road> {
     for end in ["c2s", "s2c"] {
         mkfifo(&path(end), Mode::from_bits_truncate(mode))?;
         fs::set_permissions(path(end), fs::Permissions::from_mode(mode))?;
+        touch(&path(end));
     }
     let from = open(&path("s2c"), false)?;
     let own_reader = open(&path("c2s"), false)?;

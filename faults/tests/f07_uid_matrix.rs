@@ -1,6 +1,6 @@
 //! F7: which users get in, and what those who do not are told; and what a user can do who means harm and may reach the
 //! directories of a shared server. It needs root, to act as other users.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
     fs,

@@ -20,14 +20,32 @@ fn a_users_slow_clients_do_not_hold_up_another_users() {
         let idle = p99(house, &address);
         let folder = house.folder();
         let crowd = &[scheme, folder.to_str().unwrap(), "200"];
-        let mut crowd = Program::start(&mut house.actor_as(ATTACKER, "crowd", crowd));
+        let mut crowd = Program::start(&mut house.actor_as(ATTACKER, "loiter", crowd));
         crowd.wait_for("all have come");
         let crowded = p99(house, &address);
-        let seen =
-            format!("p99 of connecting {idle} us alone, {crowded} us beside 400 slow clients of another uid");
-        saw("F12", scheme, format!("2 x {} connects", connects()), seen);
+        let tries = format!("{} connects alone, as many beside 400 slow clients of another uid", connects());
+        saw("F12", scheme, tries, format!("p99 {idle} us alone, {crowded} us beside them"));
         assert!(crowded < 2 * idle + 50_000);
-        drop((crowd, server));
+    });
+}
+
+#[test]
+fn one_user_cannot_take_all_places() {
+    if !is_root("F12, one user against another") {
+        return;
+    }
+    each_transport("one_user_cannot_take_all_places", |house, scheme| {
+        let address = House::address(scheme);
+        let mut server = Program::start(&mut house.actor("serve-everybody", &[&address]));
+        server.wait_for("listening");
+        let mut greedy = Program::start(&mut house.actor_as(ATTACKER, "take-all", &[&address]));
+        let said = greedy.wait_for("connections");
+        assert!(said.contains("its user has a share"), "{said}");
+        let mut next = Program::start(&mut house.actor_as(OTHER, "take-all", &[&address]));
+        let next_said = next.wait_for("connections");
+        saw("F12", scheme, "1,024 places", format!("one user: {said}; the next: {next_said}"));
+        assert!(said.starts_with("512 ") && next_said.starts_with("170 "), "{said}; {next_said}");
+        assert!(house.try_connect(scheme).is_ok(), "and a third one comes in still");
     });
 }
 

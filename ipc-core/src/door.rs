@@ -21,6 +21,7 @@ pub(crate) struct Door {
     pub(crate) allow: Policy,
     pub(crate) address: Arc<str>,
     pub(crate) clients: Arc<Shares>,
+    pub(crate) unread: Arc<Shares>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) complaints: Complaints,
     /// Lends memory for large messages to the connections.
@@ -31,9 +32,10 @@ impl Door {
     /// The road is up: is this peer admitted at all?
     pub(crate) fn greet<T: Transport>(&self, link: Link<T>) -> Step<T> {
         let admitted = (self.allow)(&link.peer);
-        let nonce = link.nonce;
+        let (nonce, account) = (link.nonce, self.unread.account(&link.peer));
         let mut connection = self.connection(link);
         if admitted {
+            connection.receiver.intake.decoder.charge_to(account);
             return Step::Wait(Stage::Hello(connection, nonce));
         }
         self.say_no(&mut connection, Refusal::NotAdmitted, Nonce::default());

@@ -17,7 +17,7 @@ use nix::{
     dir::Dir,
     fcntl::{AtFlags, OFlag, openat, renameat},
     sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, fstatat, mkdirat},
-    unistd::{UnlinkatFlags, fchown, getegid, mkfifoat, unlinkat},
+    unistd::{UnlinkatFlags, fchown, getegid, unlinkat},
 };
 
 use crate::{Error, ErrorKind};
@@ -64,9 +64,9 @@ const DIRECTORY: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// To go through a directory one need not be allowed to read it: a shared one cannot be listed by others.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 const THROUGH: OFlag = OFlag::O_PATH.union(DIRECTORY);
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
 const THROUGH: OFlag = DIRECTORY;
 
 impl Folder {
@@ -142,7 +142,7 @@ impl Folder {
     /// # Errors
     /// What the operating system says.
     pub fn make_fifo(&self, name: &str, mode: u32) -> io::Result<OwnedFd> {
-        mkfifoat(&self.fd, name, Mode::from_bits_truncate(mode))?;
+        self.name_fifo(name, Mode::from_bits_truncate(mode))?;
         let opened = self.open_file(name, Access::Read);
         if opened.as_ref().is_ok_and(|fifo| look_at(fifo.as_fd()).is_ok_and(|found| found.mode == mode)) {
             return opened;
@@ -152,6 +152,17 @@ impl Folder {
         opened.or_else(|_| self.open_file(name, Access::Read))
     }
 
+    #[cfg(not(any(target_vendor = "apple", hobnob_portable)))]
+    fn name_fifo(&self, name: &str, mode: Mode) -> nix::Result<()> {
+        nix::unistd::mkfifoat(&self.fd, name, mode)
+    }
+
+    /// macOS has had mkfifoat(2) since version 13 only, and nix does not offer it there.
+    #[cfg(any(target_vendor = "apple", hobnob_portable))]
+    fn name_fifo(&self, name: &str, mode: Mode) -> nix::Result<()> {
+        nix::unistd::mkfifo(&self.path_to(name), mode)
+    }
+
     /// Sets the permission bits of `name`, a FIFO or socket that was just made, whatever the umask was. Whatever has
     /// come in its place since is left alone: a link would lead out of this directory.
     ///
@@ -159,13 +170,13 @@ impl Folder {
     /// What the operating system says; `PermissionDenied`: something else has this name.
     pub fn set_mode(&self, name: &str, mode: u32) -> io::Result<()> {
         let mode = Mode::from_bits_truncate(mode);
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(hobnob_portable)))]
         {
             let (pinned, path) = self.pin(name)?;
             self.must_be_made(&look_at(pinned.as_fd())?, name)?;
             Ok(fchmodat(nix::fcntl::AT_FDCWD, &path, mode, FchmodatFlags::FollowSymlink)?)
         }
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
         {
             self.must_be_made(&self.look(name)?, name)?;
             Ok(fchmodat(&self.fd, name, mode, FchmodatFlags::NoFollowSymlink)?)
@@ -185,7 +196,7 @@ impl Folder {
     ///
     /// # Errors
     /// What the operating system says.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(hobnob_portable)))]
     pub fn pin(&self, name: &str) -> io::Result<(OwnedFd, PathBuf)> {
         use std::os::fd::AsRawFd;
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -286,15 +297,15 @@ impl Folder {
 
     /// A path to `name` for the calls that take nothing else (bind, connect). On Linux it goes through the
     /// descriptor, so it is short enough for a socket's 108 bytes and does not care what the parents are called
-    /// by now. Elsewhere it is the plain path.
+    /// by now. Elsewhere it is the plain path, which may be too long for a socket.
     #[must_use]
     pub fn path_to(&self, name: &str) -> PathBuf {
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(hobnob_portable)))]
         {
             use std::os::fd::AsRawFd;
             PathBuf::from(format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd()))
         }
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
         self.path.join(name)
     }
 
@@ -365,8 +376,11 @@ pub fn base_name(path: &Path) -> Option<&str> {
 #[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)]
 fn entry(stat: &FileStat) -> Entry {
     let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
-    let modified =
-        Duration::new(stat.st_mtime.max(0) as u64, stat.st_mtime_nsec.clamp(0, 999_999_999) as u32);
+    #[cfg(not(target_os = "netbsd"))]
+    let nanoseconds = stat.st_mtime_nsec;
+    #[cfg(target_os = "netbsd")]
+    let nanoseconds = stat.st_mtimensec;
+    let modified = Duration::new(stat.st_mtime.max(0) as u64, nanoseconds.clamp(0, 999_999_999) as u32);
     Entry {
         kind: match kind {
             SFlag::S_IFIFO => Kind::Fifo,

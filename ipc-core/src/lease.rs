@@ -78,6 +78,8 @@ impl Lease {
 
     /// `None` if the folder was removed before it was locked.
     fn try_take(parent: &Folder, key: &str, name: &str, seams: &Seams) -> Result<Option<Self>> {
+        // What could not be opened and locked is not made: without these two descriptors it would be left behind.
+        drop([parent.enter(".")?, parent.enter(".")?]);
         let folder = match parent.make(key, PRIVATE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             made => made.map_err(|error| not_a_folder(parent, key, error))?,

@@ -21,6 +21,8 @@ mod error;
 mod faults;
 mod folder;
 pub mod frame;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod half_open;
 pub mod hello;
 mod intake;

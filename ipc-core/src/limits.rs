@@ -13,12 +13,21 @@ pub struct Limits {
     pub clients: usize,
     /// The most clients in mid-handshake; the next one takes the place of the oldest silent one. Default 64.
     pub half_open: usize,
+    /// The most memory, in bytes, for what clients have sent in part and for large messages that lie unread, where
+    /// users have shares of it ([`ServerOptions::shared`](crate::ServerOptions::shared)). Default 1 GiB.
+    pub unread: usize,
     /// How long a client may take for the handshake before the server drops it. Default 5 s.
     pub hello: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: 16 << 20, clients: 1024, half_open: 64, hello: Duration::from_secs(5) }
+        Self {
+            message: 16 << 20,
+            clients: 1024,
+            half_open: 64,
+            unread: 1 << 30,
+            hello: Duration::from_secs(5),
+        }
     }
 }

@@ -111,6 +111,14 @@ impl ServerOptions {
         self
     }
 
+    /// The most memory, in bytes, for what lies unread, where users have shares of it ([`shared`](Self::shared)).
+    /// Whoever sends beyond a share is cut off.
+    #[must_use]
+    pub fn max_unread(mut self, bytes: usize) -> Self {
+        self.config.limits.unread = bytes;
+        self
+    }
+
     /// How long a client may take for the handshake.
     #[must_use]
     pub fn hello_within(mut self, span: Duration) -> Self {
@@ -152,8 +160,8 @@ impl ServerOptions {
     ///
     /// The directory of names and the server's folder get mode 0711, the folder for clients' files 03733 with our
     /// group (what clients make there our group can open), so that others can neither list it nor touch what is
-    /// not theirs. Every user, our own too, then has a share of the clients and of the places in the handshake:
-    /// whatever one user takes, a part of what is left remains for the next.
+    /// not theirs. Every user, our own too, then has a share of the clients, of the places in the handshake and of the
+    /// memory for what lies unread: whatever one user takes, a part of what is left remains for the next.
     #[must_use]
     pub fn shared(mut self, shared: bool) -> Self {
         self.config.shared = shared;

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::shares::Slot;
+
 /// Buffers that nobody uses just now. A server has one for all of its connections, and the clients of a process
 /// share one.
 #[derive(Debug)]
@@ -31,11 +33,8 @@ impl Pool {
 
     /// A buffer, perhaps a used one, with at least `length` bytes; what is in them is of no meaning.
     pub(crate) fn lend(&self, length: usize) -> Vec<u8> {
-        let mut buffer = self.find(length).unwrap_or_default();
-        if buffer.len() < length {
-            buffer.resize(length, 0);
-        }
-        buffer
+        // A new one is zero by the kernel's doing, so that it has no pages before something comes to fill them.
+        self.find(length).unwrap_or_else(|| vec![0; length])
     }
 
     /// Takes a buffer back, to lend it again.
@@ -61,6 +60,44 @@ impl Pool {
     fn free(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
         // A list of buffers is whole at every instant.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a connection's memory for large messages comes from, and on whose account.
+#[derive(Debug)]
+pub(crate) struct Lender {
+    pool: Arc<Pool>,
+    account: Option<Slot>,
+}
+
+impl Lender {
+    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+        Self { pool, account: None }
+    }
+
+    /// What is lent from now on is a part of a user's share.
+    pub(crate) fn charge_to(&mut self, account: Option<Slot>) {
+        self.account = account;
+    }
+
+    /// Whether so many bytes may be out in all.
+    pub(crate) fn admits(&mut self, bytes: usize) -> bool {
+        self.account.as_mut().is_none_or(|account| account.have(bytes).is_ok())
+    }
+
+    pub(crate) fn lend(&self, length: usize) -> Vec<u8> {
+        self.pool.lend(length)
+    }
+
+    /// Takes back all that is out.
+    pub(crate) fn take_back(&mut self, buffer: Vec<u8>) {
+        self.admits(0);
+        self.pool.give_back(buffer);
+    }
+
+    /// Takes back a buffer for which another one has been lent, or that somebody else brings.
+    pub(crate) fn exchange(&self, buffer: Vec<u8>) {
+        self.pool.give_back(buffer);
     }
 }
 

@@ -7,12 +7,12 @@ use crate::Interests;
 /// What a readiness event belongs to.
 pub(crate) type Token = u64;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 pub(crate) use epoll::Readiness;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
 pub(crate) use fallback::Readiness;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 mod epoll {
     use std::{
         os::fd::{AsFd, BorrowedFd},
@@ -122,9 +122,8 @@ mod epoll {
     }
 }
 
-/// Where there is no epoll: no single descriptor, and everything is tried at every wake-up. Not run on any
-/// system yet.
-#[cfg(not(target_os = "linux"))]
+/// Where there is no epoll: no single descriptor, and everything is tried at every wake-up.
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
 mod fallback {
     use std::os::fd::BorrowedFd;
 

@@ -7,7 +7,10 @@ use std::{
 
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
-use crate::{Folder, error::Holder};
+use crate::{
+    Folder,
+    error::{Holder, is_out_of_descriptors},
+};
 
 /// A server's record. It says who the server *said* it was; the lease says whether it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +48,15 @@ impl Record {
 
     /// The record in a server's folder, if there is one and it can be understood.
     pub(crate) fn read(folder: &Folder) -> Option<Self> {
-        Self::parse(&folder.read_small(FILE, LARGEST).ok()?)
+        Self::find(folder).ok().flatten()
+    }
+
+    /// The same. Without a descriptor to look with nobody can say that there is none.
+    pub(crate) fn find(folder: &Folder) -> io::Result<Option<Self>> {
+        match folder.read_small(FILE, LARGEST) {
+            Err(error) if is_out_of_descriptors(&error) => Err(error),
+            read => Ok(read.ok().and_then(|text| Self::parse(&text))),
+        }
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -9,6 +9,7 @@ use nix::unistd::geteuid;
 
 use crate::{
     Config, Entry, Error, ErrorKind, Folder, Kind, Name, Record, Result,
+    error::is_out_of_descriptors,
     lease::{PRIVATE, SHARED},
 };
 
@@ -62,12 +63,21 @@ pub(crate) fn find(name: &Name, config: &Config) -> Result<Vec<Found>> {
 }
 
 fn find_in(path: &Path, name: &Name, config: &Config) -> Result<Option<Found>> {
-    let Ok(dir) = Folder::open(path) else { return Ok(None) };
+    let Some(dir) = if_there(Folder::open(path))? else { return Ok(None) };
     // A stranger's directory that has no such name is nobody's business.
-    let Ok(folder) = dir.enter(name.as_str()) else { return Ok(None) };
+    let Some(folder) = if_there(dir.enter(name.as_str()))? else { return Ok(None) };
     check_trusted(&dir.itself()?, path, config)?;
     check_trusted(&folder.itself()?, folder.path(), config)?;
-    Ok(Record::read(&folder).map(|record| Found { folder, record }))
+    Ok(Record::find(&folder)?.map(|record| Found { folder, record }))
+}
+
+/// Whatever keeps us from opening it, it is as if it were not there; but without a descriptor to open it with,
+/// that cannot be said.
+fn if_there(opened: io::Result<Folder>) -> Result<Option<Folder>> {
+    match opened {
+        Err(error) if is_out_of_descriptors(&error) => Err(error.into()),
+        opened => Ok(opened.ok()),
+    }
 }
 
 /// Where a client looks, in order.

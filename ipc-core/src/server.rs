@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     io,
-    os::fd::{AsFd, BorrowedFd},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -88,6 +87,7 @@ impl<T: Transport> Server<T> {
         let waiting = Waiting::new(&config);
         let half_open = HalfOpen::new(&config);
         let clients = Shares::new(config.limits.clients, &config);
+        let unread = Shares::new(config.limits.unread, &config);
         let failures = Bucket::new(config.seams.now());
         let door = Door {
             terms: terms::<T>(&config),
@@ -95,6 +95,7 @@ impl<T: Transport> Server<T> {
             allow: options.allow.clone(),
             address: address.clone(),
             clients,
+            unread,
             counters: Arc::new(Counters::default()),
             complaints: Complaints::default(),
             pool: Arc::default(),
@@ -375,9 +376,9 @@ impl<T: Transport> IpcServer for Server<T> {
 }
 
 /// Readable when something has come, or a half-open client's time is over: accept with `try_` until it would block.
-#[cfg(target_os = "linux")]
-impl<T: Transport> AsFd for Server<T> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
+impl<T: Transport> std::os::fd::AsFd for Server<T> {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.readiness.expose()
     }
 }
@@ -432,7 +433,9 @@ impl<T: Transport> Operation for Accept<'_, T> {
         match (self.server.readiness.descriptor(), &self.server.listener) {
             (Some(one), _) => into.add(one, crate::Interest::Readable),
             (None, Some(listener)) => {
-                listener.interests(into);
+                if self.server.paused.is_none() {
+                    listener.interests(into);
+                }
                 self.server.half_open.add_interests(into);
             }
             (None, None) => {}

@@ -1,4 +1,5 @@
-//! How many places each user may take, so that one user cannot keep the others out.
+//! How much each user may take of what a server has, places for clients or bytes of memory, so that one user cannot
+//! keep the others out.
 //!
 //! The rule is dbus-broker's: with `n` users present, a user may have at most one part in `n + 1` of what the others
 //! leave. Whatever one of them takes, a part of the rest remains for the next: of 1,024 places the first user gets
@@ -13,7 +14,7 @@ use nix::unistd::geteuid;
 
 use crate::{Config, Peer};
 
-/// Places, and who has them. A user that the transport cannot name is one user.
+/// What there is, and who has how much of it. A user that the transport cannot name is one user.
 #[derive(Debug)]
 pub(crate) struct Shares {
     most: usize,
@@ -22,7 +23,7 @@ pub(crate) struct Shares {
     users: Mutex<HashMap<Option<u32>, usize>>,
 }
 
-/// Why there is no place.
+/// Why there is no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoPlace {
     /// All are taken.
@@ -31,11 +32,12 @@ pub(crate) enum NoPlace {
     OverShare,
 }
 
-/// One place; dropping it gives it back.
+/// What one client of a user has; dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Slot {
     shares: Arc<Shares>,
     uid: Option<u32>,
+    amount: usize,
 }
 
 impl Shares {
@@ -44,23 +46,51 @@ impl Shares {
         Arc::new(Self { most, unlimited, users: Mutex::default() })
     }
 
-    /// Takes a place for this peer's user.
+    /// Takes one for a client of this peer's user.
     pub(crate) fn take(self: &Arc<Self>, peer: Option<&Peer>) -> Result<Slot, NoPlace> {
-        let uid = peer.and_then(|peer| peer.uid);
+        let mut slot = self.nothing(peer);
+        slot.have(1)?;
+        Ok(slot)
+    }
+
+    /// Nothing yet, for a client of this peer's user. None if that user may take as much as it likes.
+    pub(crate) fn account(self: &Arc<Self>, peer: &Peer) -> Option<Slot> {
+        (!self.is_unlimited(peer.uid)).then(|| self.nothing(Some(peer)))
+    }
+
+    fn nothing(self: &Arc<Self>, peer: Option<&Peer>) -> Slot {
+        Slot { shares: self.clone(), uid: peer.and_then(|peer| peer.uid), amount: 0 }
+    }
+
+    fn is_unlimited(&self, uid: Option<u32>) -> bool {
+        uid.is_some() && uid == self.unlimited
+    }
+
+    fn add(&self, uid: Option<u32>, amount: usize) -> Result<(), NoPlace> {
         let mut users = self.users();
         let all: usize = users.values().sum();
         let has = users.get(&uid).copied().unwrap_or_default();
-        if all >= self.most {
+        if all + amount > self.most {
             return Err(NoPlace::Full);
         }
-        if uid.is_none_or(|uid| self.unlimited != Some(uid)) && has >= self.share(&users, all, has) {
+        if !self.is_unlimited(uid) && has + amount > self.share(&users, all, has) {
             return Err(NoPlace::OverShare);
         }
-        users.insert(uid, has + 1);
-        Ok(Slot { shares: self.clone(), uid })
+        users.insert(uid, has + amount);
+        Ok(())
     }
 
-    /// What a user may have who has so much. One place at least, while there is one.
+    fn give_back(&self, uid: Option<u32>, amount: usize) {
+        let mut users = self.users();
+        if let Some(has) = users.get_mut(&uid) {
+            *has -= amount;
+            if *has == 0 {
+                users.remove(&uid);
+            }
+        }
+    }
+
+    /// What a user may have who has so much. One at least, while there is one.
     fn share(&self, users: &HashMap<Option<u32>, usize>, all: usize, has: usize) -> usize {
         let present = users.len() + usize::from(has == 0);
         ((self.most - all + has) / (present + 1)).max(1)
@@ -72,15 +102,22 @@ impl Shares {
     }
 }
 
+impl Slot {
+    /// Has so much from now on, or as much as before if there is no more.
+    pub(crate) fn have(&mut self, amount: usize) -> Result<(), NoPlace> {
+        match amount.checked_sub(self.amount) {
+            Some(0) => {}
+            Some(more) => self.shares.add(self.uid, more)?,
+            None => self.shares.give_back(self.uid, self.amount - amount),
+        }
+        self.amount = amount;
+        Ok(())
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut users = self.shares.users();
-        if let Some(has) = users.get_mut(&self.uid) {
-            *has -= 1;
-            if *has == 0 {
-                users.remove(&self.uid);
-            }
-        }
+        self.shares.give_back(self.uid, self.amount);
     }
 }
 
@@ -128,6 +165,19 @@ mod tests {
         let (mine, no) = grab(&shares, ours);
         assert_eq!((mine.len(), no), (5, NoPlace::Full));
         assert_eq!(grab(&Shares::new(10, &shared()), ours).0.len(), 5);
+    }
+
+    #[test]
+    fn what_grows_and_shrinks_is_counted_as_it_is() {
+        let shares = Shares::new(1000, &shared());
+        let (mut one, mut other) = (shares.account(&user(1)).unwrap(), shares.account(&user(1)).unwrap());
+        assert_eq!(one.have(400), Ok(()));
+        assert_eq!(other.have(101), Err(NoPlace::OverShare));
+        assert_eq!(other.have(100), Ok(()));
+        assert_eq!(one.have(10), Ok(()));
+        assert_eq!(other.have(490), Ok(()));
+        drop((one, other));
+        assert!(shares.users().is_empty());
     }
 
     #[test]

@@ -84,3 +84,15 @@ pub fn wait_for(descriptor: BorrowedFd<'_>) {
     let ready = poll(&mut [PollFd::new(descriptor, PollFlags::POLLIN)], patience).unwrap();
     assert_eq!(ready, 1, "the descriptor stayed silent");
 }
+
+/// The same for a server.
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
+pub fn wait_for_server(server: &AnyServer) {
+    wait_for(std::os::fd::AsFd::as_fd(server));
+}
+
+/// A server has a descriptor on Linux only; elsewhere a loop has to ask it now and then.
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+pub fn wait_for_server(_: &AnyServer) {
+    thread::yield_now();
+}

@@ -121,7 +121,7 @@ impl ipc_core::Tx for Tx {
 /// A write of more than this is worth a larger pipe: a pipe has 64 KiB at first.
 const LARGE: usize = 32 * 1024;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 impl Tx {
     /// With room for all of a message its two sides need not wake each other once for each part of it.
     #[cold]
@@ -132,10 +132,10 @@ impl Tx {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 const PIPE: i32 = 1 << 20;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
 impl Tx {
     fn enlarge(&mut self) {
         self.enlarged = true;

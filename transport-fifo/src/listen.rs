@@ -8,7 +8,7 @@ use std::{
 
 use ipc_core::{
     Access, Arrival, Config, Entry, Error, Folder, Interest, Interests, Kind, Link, Peer, PeerPid, Place,
-    Proof, Refusal, Result, Sweeper, TEMPORARY, Up, Wait, make_clients_folder,
+    Proof, Refusal, Result, Sweeper, TEMPORARY, Up, Wait, look_at, make_clients_folder,
 };
 use nix::{errno::Errno, unistd::read};
 
@@ -71,7 +71,7 @@ pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
 fn open_both(folder: &Folder, name: &str) -> io::Result<(OwnedFd, OwnedFd, (u64, u64))> {
     let reader = folder.open_file(name, Access::Read)?;
     let writer = folder.open_file(name, Access::Write)?;
-    let identity = ipc_core::look_at(reader.as_fd())?.identity;
+    let identity = look_at(reader.as_fd())?.identity;
     Ok((reader, writer, identity))
 }
 
@@ -147,7 +147,7 @@ impl Listener {
         }
         let tx = tx?;
         // With no name left, nobody can name this pair to us a second time: no hard link was kept.
-        if c2s.look()?.links + s2c.look()?.links > 0 {
+        if look_at(rx.as_fd())?.links + look_at(tx.as_fd())?.links > 0 {
             return Err(NotPicked::Client(Refusal::BadRendezvous));
         }
         let peer = Peer::new(Some(one.uid), None, PeerPid::Claimed(knock.pid), Proof::FileOwner);

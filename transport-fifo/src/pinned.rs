@@ -4,7 +4,7 @@ use std::{io, os::fd::OwnedFd};
 
 use ipc_core::{Access, Entry, Folder};
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 mod by_descriptor {
     use std::{
         io::Write,
@@ -52,39 +52,36 @@ mod by_descriptor {
     }
 }
 
-/// Without O_PATH the file is opened by name and then compared. Not run on any system yet.
-#[cfg(not(target_os = "linux"))]
+/// Without O_PATH the file is looked at by name, and what is opened under that name later must be the same file.
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
 mod by_name {
+    use std::os::fd::AsFd;
+
     use super::{Access, Entry, Folder, OwnedFd, io};
 
     #[derive(Debug)]
     pub(crate) struct Pinned {
-        reader: OwnedFd,
-        writer: Option<OwnedFd>,
+        folder: Folder,
+        name: String,
+        seen: Entry,
     }
 
     impl Pinned {
         pub(crate) fn new(folder: &Folder, name: &str) -> io::Result<Self> {
-            use std::os::fd::AsFd;
-            let reader = folder.open_file(name, Access::Read)?;
-            // The reader is open, so this does not fail for want of one.
-            let writer = folder.open_file(name, Access::Write)?;
-            if ipc_core::look_at(reader.as_fd())?.identity != ipc_core::look_at(writer.as_fd())?.identity {
-                return Err(io::Error::other("the file was swapped"));
-            }
-            Ok(Self { reader, writer: Some(writer) })
+            Ok(Self { folder: folder.clone(), name: name.to_owned(), seen: folder.look(name)? })
         }
 
+        #[allow(clippy::unnecessary_wraps, reason = "where it asks the descriptor, that can fail")]
         pub(crate) fn look(&self) -> io::Result<Entry> {
-            use std::os::fd::AsFd;
-            ipc_core::look_at(self.reader.as_fd())
+            Ok(self.seen.clone())
         }
 
         pub(crate) fn open(&self, access: Access) -> io::Result<OwnedFd> {
-            match (access, &self.writer) {
-                (Access::Write, Some(writer)) => writer.try_clone(),
-                _ => self.reader.try_clone(),
+            let opened = self.folder.open_file(&self.name, access)?;
+            if ipc_core::look_at(opened.as_fd())?.identity != self.seen.identity {
+                return Err(io::Error::other("the file was swapped"));
             }
+            Ok(opened)
         }
     }
 
@@ -94,7 +91,36 @@ mod by_name {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 pub(crate) use by_descriptor::{Pinned, reopen};
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
 pub(crate) use by_name::{Pinned, reopen};
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// The file itself, or none at all: never what has its name by now.
+    #[test]
+    fn what_is_opened_is_what_was_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        drop(folder.make_fifo("asked", 0o600).unwrap());
+        let pinned = Pinned::new(&folder, "asked").unwrap();
+        let seen = pinned.look().unwrap();
+        let identity = |fd: OwnedFd| ipc_core::look_at(fd.as_fd()).unwrap().identity;
+        assert_eq!(identity(pinned.open(Access::Read).unwrap()), seen.identity);
+        folder.rename("asked", "away").unwrap();
+        drop(folder.make_fifo("asked", 0o600).unwrap());
+        match pinned.open(Access::Read) {
+            Ok(opened) => assert_eq!(identity(opened), seen.identity),
+            // By name there is nothing left to open.
+            Err(error) => assert_eq!(error.to_string(), "the file was swapped"),
+        }
+        folder.remove("asked").unwrap();
+        std::os::unix::fs::symlink("away", dir.path().join("asked")).unwrap();
+        assert!(Pinned::new(&folder, "asked").and_then(|link| link.open(Access::Read)).is_err());
+    }
+}

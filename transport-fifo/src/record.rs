@@ -3,7 +3,8 @@
 //!
 //! A write of up to PIPE_BUF bytes (at least 512, POSIX) is atomic, so honest records are never torn. But anybody
 //! who may write to the rendezvous may write half a record: after anything that is not one, the search goes on
-//! one byte further, so that no honest record is lost.
+//! one byte further, so that no honest record is lost. It does so after a record, too: half a record can be made so
+//! that the beginning of the next honest one completes it.
 //!
 //! | bytes | meaning |
 //! |---|---|
@@ -74,6 +75,8 @@ impl Knock {
 pub struct Finder {
     bytes: Vec<u8>,
     at: usize,
+    /// So many bytes from `at` on belong to a record that was found.
+    claimed: usize,
 }
 
 /// What a [`Finder`] found next.
@@ -101,20 +104,22 @@ impl Finder {
 
     /// What comes next, as far as can be told yet.
     pub fn next_found(&mut self) -> Option<Found> {
-        let rest = self.bytes.get(self.at..)?;
-        let skipped = rest.windows(SIZE).take_while(|window| decode_slice(window).is_none()).count();
-        self.at += skipped;
-        if skipped > 0 {
-            return Some(Found::Garbage(skipped));
+        let mut garbage = 0;
+        while let Some(window) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
+            let knock = Knock::decode(window);
+            if knock.is_some() && garbage > 0 {
+                break;
+            }
+            self.at += 1;
+            if let Some(knock) = knock {
+                self.claimed = SIZE - 1;
+                return Some(Found::Knock(knock));
+            }
+            garbage += usize::from(self.claimed == 0);
+            self.claimed = self.claimed.saturating_sub(1);
         }
-        let knock = decode_slice(rest.get(..SIZE)?)?;
-        self.at += SIZE;
-        Some(Found::Knock(knock))
+        (garbage > 0).then_some(Found::Garbage(garbage))
     }
-}
-
-fn decode_slice(record: &[u8]) -> Option<Knock> {
-    Knock::decode(record.first_chunk()?)
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
@@ -151,6 +156,23 @@ mod tests {
             let mut bad = good;
             bad[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Knock::decode(&bad), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn half_a_record_that_an_honest_one_completes_does_not_swallow_it() {
+        let honest = Knock { pid: 7, id: [1; 16], nonce: [2; 16] };
+        let hostile = Knock { pid: 1, id: [7; 16], nonce: [8; 16] };
+        // Four of the bytes that mean nothing, so that the sum is the beginning of an honest record.
+        let half = [&hostile.encode()[..56], &[0x9c, 0x13, 0xda, 0x19]].concat();
+        for pieces in [1, 60, 64, 200] {
+            let (mut finder, mut got) = (Finder::default(), Vec::new());
+            for piece in [half.clone(), honest.encode().to_vec()].concat().chunks(pieces) {
+                finder.feed(piece);
+                got.extend(knocks(&mut finder));
+            }
+            assert_eq!(got, [hostile, honest], "in pieces of {pieces}");
+            assert!(!finder.has_whole());
         }
     }
 

@@ -1,15 +1,16 @@
 //! The system calls that have no safe wrapper.
 
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::{
     io::{self, IoSlice},
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 /// Writes to a pipe without ever raising SIGPIPE: RWF_NOSIGNAL where the kernel knows it (Linux 6.18), else with
 /// SIGPIPE held back in this thread for the length of the call.
 pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(hobnob_portable)))]
     if !NO_FLAG.load(Relaxed) {
         match pwritev2(fd, bufs) {
             Err(error) if is_unknown(&error) => NO_FLAG.store(true, Relaxed),
@@ -20,17 +21,18 @@ pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Re
 }
 
 /// The kernel does not know the flag.
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 static NO_FLAG: AtomicBool = AtomicBool::new(false);
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 const RWF_NOSIGNAL: libc::c_int = 0x100;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 fn is_unknown(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS))
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 fn pwritev2(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     // SAFETY: `IoSlice` is guaranteed to have the layout of `iovec` on Unix, `bufs` outlives the call, and the
     // kernel only reads through it. The descriptor is borrowed, so it is open. Offset -1 is the current position.
@@ -40,7 +42,7 @@ fn pwritev2(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
 }
 
 /// A descriptor of a process, readable once that is gone.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd;
     let pid = libc::pid_t::try_from(pid).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -51,7 +53,7 @@ pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(opened) })
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
 pub(crate) fn pidfd_open(_: u32) -> io::Result<OwnedFd> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -91,19 +93,26 @@ fn with_sigpipe_held(call: impl FnOnce() -> io::Result<usize>) -> io::Result<usi
     }
 }
 
-#[cfg(not(any(target_os = "macos", target_os = "ios")))]
+#[cfg(not(any(target_vendor = "apple", target_os = "openbsd", hobnob_portable)))]
 fn take_pending(sigpipe: &libc::sigset_t) {
     let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: both pointers are to live values, and a null siginfo is allowed.
     unsafe { libc::sigtimedwait(sigpipe, std::ptr::null_mut(), &raw const at_once) };
 }
 
-/// No sigtimedwait there; the signal is known to be pending, so sigwait does not wait. Not run on any system yet.
-#[cfg(any(target_os = "macos", target_os = "ios"))]
+/// No sigtimedwait there, and sigwait would wait for ever where SIGPIPE is ignored, as it is in most Rust programs:
+/// the BSDs and macOS forget an ignored signal though it is blocked. So it is only taken if it is pending.
+#[cfg(any(target_vendor = "apple", target_os = "openbsd", hobnob_portable))]
 fn take_pending(sigpipe: &libc::sigset_t) {
     let mut taken = 0;
-    // SAFETY: both pointers are to live values.
-    unsafe { libc::sigwait(sigpipe, &raw mut taken) };
+    // SAFETY: all-zero bytes are a valid `sigset_t`, and sigpending fills it; every pointer is to a live value.
+    unsafe {
+        let mut pending: libc::sigset_t = std::mem::zeroed();
+        libc::sigpending(&raw mut pending);
+        if libc::sigismember(&raw const pending, libc::SIGPIPE) == 1 {
+            libc::sigwait(sigpipe, &raw mut taken);
+        }
+    }
 }
 
 #[cfg(test)]

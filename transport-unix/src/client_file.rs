@@ -4,6 +4,9 @@
 use std::time::{Duration, SystemTime};
 
 use ipc_core::{Entry, Folder, Kind, Peer, Refusal};
+use nix::{errno::Errno, sys::socket::UnixAddr};
+
+use crate::listen::too_long;
 
 /// A file older than this is a leftover.
 const FRESH: Duration = Duration::from_secs(10);
@@ -16,8 +19,22 @@ pub(crate) fn name(pid: u32, random: [u8; 16]) -> String {
     format!("{pid}-{:032x}", u128::from_be_bytes(random))
 }
 
+/// What a client's socket is bound to.
+pub(crate) fn address(clients: &Folder, name: &str) -> ipc_core::Result<UnixAddr> {
+    let path = clients.path_to(name);
+    UnixAddr::new(&path).map_err(|errno| match errno {
+        Errno::ENAMETOOLONG => too_long(&path),
+        errno => errno.into(),
+    })
+}
+
+/// The address that needs most room of all those that clients may come with.
+pub(crate) fn longest_address(clients: &Folder) -> ipc_core::Result<UnixAddr> {
+    address(clients, &name(u32::MAX, [0; 16]))
+}
+
 /// The pid in a client file's name, if it is one.
-fn pid_in(name: &str) -> Option<u32> {
+pub(crate) fn pid_in(name: &str) -> Option<u32> {
     let (pid, random) = name.split_once('-')?;
     let hex = random.len() == 32 && random.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let plain = pid.bytes().all(|b| b.is_ascii_digit()) && !pid.starts_with('0');

@@ -16,7 +16,7 @@ use ipc_core::{
 };
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket},
+    sys::socket::{UnixAddr, bind, connect},
 };
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     half::link,
     listen::{SOCKET, too_long},
     peer::peer_of,
+    socket::nonblocking_socket,
 };
 
 /// A client on its way out.
@@ -45,8 +46,7 @@ const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let socket = nonblocking_socket()?;
     let (there, folder, file) = match place {
         Place::Folder(folder, _) => {
             (folder.path_to(SOCKET), Some(folder.clone()), bind_file(&socket, folder, config)?)
@@ -78,7 +78,7 @@ fn bind_file(socket: &OwnedFd, folder: &Folder, config: &Config) -> Result<Optio
     let [id] = random_nonces()?;
     let name = client_file::name(std::process::id(), id);
     config.seams.reach("unix.client_bind")?;
-    match bind(socket.as_raw_fd(), &UnixAddr::new(&clients.path_to(&name))?) {
+    match bind(socket.as_raw_fd(), &client_file::address(&clients, &name)?) {
         Ok(()) => {}
         Err(Errno::ENOENT) => return Err(nobody(folder.path().to_owned())),
         Err(errno) => return Err(errno.into()),
@@ -129,15 +129,24 @@ impl Handshake<Unix> for Outgoing {
     }
 }
 
+fn errno(error: io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
 impl Outgoing {
     /// connect(2) follows links; what is in a server's folder is held before, so that a link there leads nowhere.
     fn connect(&self, socket: &OwnedFd) -> nix::Result<()> {
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(hobnob_portable)))]
         if let Some(folder) = &self.folder {
-            let (_pinned, path) = folder
-                .pin(SOCKET)
-                .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+            let (_pinned, path) = folder.pin(SOCKET).map_err(errno)?;
             return connect(socket.as_raw_fd(), &UnixAddr::new(&path)?);
+        }
+        // What cannot be held is looked at just before.
+        #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+        if let Some(folder) = &self.folder
+            && folder.look(SOCKET).map_err(errno)?.kind != ipc_core::Kind::Socket
+        {
+            return Err(Errno::ENOTSOCK);
         }
         connect(socket.as_raw_fd(), &UnixAddr::new(&self.there)?)
     }

@@ -38,7 +38,7 @@ impl ipc_core::Tx for Tx {
         if !self.enlarged && bufs.iter().map(|buf| buf.len()).sum::<usize>() > LARGE {
             self.enlarge();
         }
-        let (socket, flags) = (self.socket.as_raw_fd(), flags(may_block) | MsgFlags::MSG_NOSIGNAL);
+        let (socket, flags) = (self.socket.as_raw_fd(), flags(may_block) | NO_SIGNAL);
         Ok(match bufs {
             [buf] => send(socket, buf, flags)?,
             bufs => sendmsg::<()>(socket, bufs, &[], flags, None)?,
@@ -50,6 +50,14 @@ impl ipc_core::Tx for Tx {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 }
+
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: MsgFlags = MsgFlags::MSG_NOSIGNAL;
+
+/// macOS has no such flag, and its SO_NOSIGPIPE has no safe wrapper. There a program must not undo what Rust does at
+/// its start: to ignore SIGPIPE. Not run on any system yet.
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: MsgFlags = MsgFlags::empty();
 
 /// A send of more than this is worth a larger buffer.
 const LARGE: usize = 64 * 1024;

@@ -31,9 +31,12 @@
 
 mod client_file;
 mod dial;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod half;
 mod listen;
 mod peer;
+mod socket;
 
 use ipc_core::{Capabilities, Config, Place, Result, Transport, Up};
 pub use ipc_core::{ClientFile, ConnectOptions, Error, ErrorKind, ServerOptions, prelude};

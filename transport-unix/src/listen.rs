@@ -18,7 +18,7 @@ use ipc_core::{
     Sweeper, TEMPORARY, Up, Wait, base_name, make_clients_folder,
 };
 
-use crate::{Unix, client_file, half::link, peer::peer_of};
+use crate::{Unix, client_file, half::link, peer::peer_of, socket::nonblocking_socket};
 
 /// The rendezvous in a server's folder.
 pub(crate) const SOCKET: &str = "sock";
@@ -56,10 +56,13 @@ fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
         ClientFile::Off => None,
         _ => Some(make_clients_folder(folder, config)?),
     };
+    // Where paths are plain ones, the clients' files have the longest: better no server than one without clients.
+    let _ = clients.as_ref().map(client_file::longest_address).transpose()?;
     let temporary = format!("{TEMPORARY}{SOCKET}");
     // Under the lease, a file of this name is a dead server's.
     let _ = folder.remove(&temporary);
-    let socket = UnixListener::bind(folder.path_to(&temporary))?;
+    let there = folder.path_to(&temporary);
+    let socket = UnixListener::bind(&there).map_err(|error| unfit(&there, error))?;
     config.seams.reach("unix.bound")?;
     let made = socket.set_nonblocking(true).and_then(|()| folder.look(&temporary)).and_then(|file| {
         if config.shared {
@@ -97,10 +100,7 @@ fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
     if std::fs::symlink_metadata(&temporary).is_ok_and(|left| is_our_socket(&left)) {
         std::fs::remove_file(&temporary)?;
     }
-    let socket = UnixListener::bind(&temporary).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => too_long(path),
-        _ => error.into(),
-    })?;
+    let socket = UnixListener::bind(&temporary).map_err(|error| unfit(path, error))?;
     let made = socket.set_nonblocking(true).and_then(|()| {
         let file = std::fs::symlink_metadata(&temporary)?;
         if config.shared {
@@ -121,17 +121,11 @@ fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
     Ok(Listener { socket, rendezvous, clients: None, config: config.clone(), sweeper })
 }
 
-/// Others may write to the parent directory perhaps: what is changed is what was looked at.
+/// Others may write to the parent directory perhaps: `set_mode` follows no link there.
 fn let_others_connect(socket: &Path) -> io::Result<()> {
-    use std::os::{fd::AsRawFd, unix::fs::OpenOptionsExt};
-    let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_NOFOLLOW;
-    let pinned = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(socket)?;
-    let found = pinned.metadata()?;
-    if !is_our_socket(&found) || found.nlink() != 1 {
-        return Err(io::ErrorKind::AddrInUse.into());
-    }
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(OTHERS_CONNECT);
-    std::fs::set_permissions(format!("/proc/self/fd/{}", pinned.as_raw_fd()), mode)
+    let parent = Folder::open(&socket.parent().unwrap_or(Path::new("/")).canonicalize()?)?;
+    // The lease was taken under a name in plain text, so the temporary one is that, too.
+    parent.set_mode(base_name(socket).unwrap_or_default(), OTHERS_CONNECT)
 }
 
 fn must_be_dead(path: &Path, found: &std::fs::Metadata) -> Result<()> {
@@ -144,12 +138,7 @@ fn must_be_dead(path: &Path, found: &std::fs::Metadata) -> Result<()> {
             if found.file_type().is_socket() { "a socket" } else { "no socket" }
         )));
     }
-    let probe = nix::sys::socket::socket(
-        nix::sys::socket::AddressFamily::Unix,
-        nix::sys::socket::SockType::Stream,
-        nix::sys::socket::SockFlag::SOCK_NONBLOCK | nix::sys::socket::SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
+    let probe = nonblocking_socket()?;
     let there = nix::sys::socket::UnixAddr::new(path)?;
     match nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&probe), &there) {
         Err(nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::ENOENT) => Ok(()),
@@ -184,7 +173,7 @@ fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::
             Err(taken())
         };
     }
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(hobnob_portable)))]
     {
         use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
         renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE).map_err(|errno| {
@@ -194,8 +183,19 @@ fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::
             }
         })
     }
-    #[cfg(not(target_os = "linux"))]
-    std::fs::rename(temporary, path)
+    // A second name for the socket, which does not replace anything either.
+    #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+    std::fs::hard_link(temporary, path)
+        .map_err(|error| if error.kind() == io::ErrorKind::AlreadyExists { taken() } else { error })
+        .and_then(|()| std::fs::remove_file(temporary))
+}
+
+/// `bind` failed: a path that is too long is told apart.
+fn unfit(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => too_long(path),
+        _ => error.into(),
+    }
 }
 
 /// A path that no socket address can hold.
@@ -268,5 +268,26 @@ impl Listener {
 impl Wait for Listener {
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
         into.add(self.socket.as_fd(), Interest::Readable);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Between the look and the rename somebody else may come, who holds no lease of ours.
+    #[test]
+    fn what_came_to_a_path_in_the_meantime_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (temporary, path) = (dir.path().join("temporary"), dir.path().join("calc.sock"));
+        let _ours = UnixListener::bind(&temporary).unwrap();
+        std::fs::write(&path, "somebody's").unwrap();
+        let refused = put_in_place(&temporary, &path, None).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
+        std::fs::remove_file(&path).unwrap();
+        put_in_place(&temporary, &path, None).unwrap();
+        assert!(path.exists() && !temporary.exists());
     }
 }

@@ -18,18 +18,19 @@ pub(crate) fn peer_of(stream: &UnixStream) -> io::Result<Peer> {
 }
 
 /// The process at the other end, to be watched (SO_PEERPIDFD, Linux 6.5), unless it cannot be had.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
 pub(crate) fn process_of(stream: &UnixStream) -> Option<OwnedFd> {
     let process = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerPidfd);
     process.inspect_err(|errno| log::debug!("a peer's process cannot be watched: {errno}")).ok()
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
 pub(crate) fn process_of(_: &UnixStream) -> Option<OwnedFd> {
     None
 }
 
-/// getpeereid(3). Not run on any system yet.
+/// getpeereid(3), of the BSDs and macOS. Linux has no such call, so `hobnob_portable` cannot try it there, and it
+/// was not run on any system yet. (illumos has getpeerucred(3) instead, which nix does not know.)
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn peer_of(stream: &UnixStream) -> io::Result<Peer> {
     let (uid, gid) = nix::unistd::getpeereid(stream)?;

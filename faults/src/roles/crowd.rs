@@ -1,66 +1,115 @@
-//! Clients that come to stay in the handshake, and the client whose patience they try.
+//! Very many clients at the same time, and the server and the user that they need.
 
 use std::{
-    io::{Read, Write},
-    path::Path,
+    io::{self, PipeReader, PipeWriter, Read},
+    os::fd::AsFd,
+    sync::Barrier,
     thread,
-    time::{Duration, Instant},
 };
 
-use hobnob::{IpcSender, Result};
+use hobnob::{AnyConnection, ConnectOptions, Deadline, IpcReceiver, IpcSender, Result};
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
 
 use super::say;
-use crate::wire::Road;
 
-/// So many clients that never speak, and as many that say a byte of their hello a second. Whoever is turned out
-/// comes back a second later. They stay until this process is killed.
-pub fn stay(scheme: &'static str, folder: &Path, each: usize) {
-    let (came, arrivals) = std::sync::mpsc::channel();
+const THREADS: usize = 4;
+
+/// An echo server that may have as many descriptors as the machine allows.
+pub(super) fn serve(address: &str) -> Result<()> {
+    raise_limit()?;
+    super::serve(address)
+}
+
+/// So many clients connect and stay. When they are told to, each has so many messages echoed, all of them in turn.
+pub(super) fn play(address: &str, clients: usize, messages: usize) -> Result<()> {
+    raise_limit()?;
+    let (all_there, go) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
     thread::scope(|scope| {
-        for i in 0..2 * each {
-            let came = came.clone();
-            let stack = thread::Builder::new().stack_size(128 * 1024);
-            let client = move || {
-                loop {
-                    let road = Road::knock(folder, scheme);
-                    let _ = came.send(());
-                    if let Ok(road) = road {
-                        let _ = if i % 2 == 0 { stay_silent(road) } else { dribble(road) };
-                    }
-                    thread::sleep(Duration::from_secs(1));
-                }
-            };
-            stack.spawn_scoped(scope, client).unwrap();
+        let part = |thread| (thread..clients).step_by(THREADS);
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (all_there, go) = (&all_there, &go);
+                scope.spawn(move || {
+                    let connected: Result<Vec<_>> = part(thread).map(|_| connect(address)).collect();
+                    all_there.wait();
+                    go.wait();
+                    talk(connected?, thread, messages)
+                })
+            })
+            .collect();
+        all_there.wait();
+        say("all there");
+        let _ = io::stdin().read(&mut [0]);
+        go.wait();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap())
+    })?;
+    say("done");
+    Ok(())
+}
+
+fn connect(address: &str) -> Result<AnyConnection> {
+    AnyConnection::connect_with(&address.parse()?, &ConnectOptions::new().deadline(Deadline::Forever))
+}
+
+/// In each round all of them have sent before the first receives.
+fn talk(mut clients: Vec<AnyConnection>, thread: usize, messages: usize) -> Result<()> {
+    let mut info = Vec::new();
+    for round in 0..messages {
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.send_info(&message(thread, number, round))?;
         }
-        arrivals.iter().take(2 * each).for_each(drop);
-        say("all have come");
-    });
-}
-
-fn stay_silent(mut road: Road) -> std::io::Result<()> {
-    // The server's no, or the end.
-    while road.read(&mut [0; 64])? > 0 {}
-    Ok(())
-}
-
-fn dribble(mut road: Road) -> std::io::Result<()> {
-    for byte in road.hello() {
-        road.write_all(&[byte])?;
-        thread::sleep(Duration::from_secs(1));
+        for (number, client) in clients.iter_mut().enumerate() {
+            assert!(client.recv_info(&mut info)?, "a goodbye instead of an answer");
+            assert!(info == message(thread, number, round), "client {number}, round {round}: a wrong answer");
+        }
     }
+    clients.into_iter().try_for_each(|mut client| client.disconnect_from())
+}
+
+/// No two are the same. They are small: the memory that large ones need is kept by the server's pool, up to 8 MiB of
+/// it, and how much that is depends on how many come at the same time.
+fn message(thread: usize, number: usize, round: usize) -> Vec<u8> {
+    let mut message = vec![(number + round) as u8; 24 + (number + round) % 500];
+    message[..24].copy_from_slice([thread, number, round].map(|n| n.to_le_bytes()).as_flattened());
+    message
+}
+
+/// Takes as much pipe as the kernel allows this user, so that every further pipe is a small one.
+pub(super) fn hoard() -> Result<()> {
+    raise_limit()?;
+    let mut pipes: Vec<(PipeReader, PipeWriter)> = Vec::new();
+    let size = loop {
+        let pipe = io::pipe()?;
+        let size = fcntl(&pipe.0, FcntlArg::F_GETPIPE_SZ).map_err(io::Error::from)?;
+        if size < 64 * 1024 {
+            break size;
+        }
+        // Refused near the limit: then the rest is taken by pipes of the usual size.
+        let _ = fcntl(&pipe.0, FcntlArg::F_SETPIPE_SZ(1 << 20));
+        pipes.push(pipe);
+    };
+    say(&format!("full, pipes have {size} bytes"));
+    let _ = io::stdin().read(&mut [0]);
+    drop(pipes);
     Ok(())
 }
 
-/// Connects so many times, and says how long the slowest hundredth of that took, in microseconds.
-pub fn measure(address: &str, times: usize) -> Result<()> {
-    let mut spans = Vec::with_capacity(times);
-    for _ in 0..times {
-        let began = Instant::now();
-        let mut server = hobnob::connect_to(address)?;
-        spans.push(began.elapsed().as_micros());
-        server.disconnect_from()?;
-    }
-    spans.sort_unstable();
-    say(&format!("p50 {} p99 {}", spans[times / 2], spans[times * 99 / 100]));
-    Ok(())
+/// A client that says how large the pipe is that it reads from, before it has a message echoed that is far larger.
+pub(super) fn squeeze(address: &str) -> Result<()> {
+    let mut server = connect(address)?;
+    let size = fcntl(server.as_fd(), FcntlArg::F_GETPIPE_SZ).map_err(io::Error::from)?;
+    let message: Vec<u8> = (0..=250).collect::<Vec<u8>>().repeat(4000);
+    server.send_info(&message)?;
+    assert!(server.recv_borrowed()? == Some(&message[..]), "a wrong answer");
+    say(&format!("done through {size} bytes"));
+    server.disconnect_from()
+}
+
+/// The soft limit of descriptors is for programs that use select(2).
+fn raise_limit() -> Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }

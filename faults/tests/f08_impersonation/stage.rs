@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use faults::{ATTACKER, House, OTHER, Program, Puppet, Traced, file};
+use faults::{ATTACKER, House, OTHER, Program, Puppet, UnderStrace, file};
 use hobnob::{IpcReceiver, IpcSender, Refusal};
 
 /// One way to be taken for somebody else, and what it is called.
@@ -28,7 +28,7 @@ pub struct Stage<'a> {
 
 enum Server {
     Plain(Program),
-    Slow(Traced),
+    Slow(UnderStrace),
 }
 
 impl Server {
@@ -58,7 +58,7 @@ impl<'a> Stage<'a> {
             "-e",
             "inject=unlinkat:delay_enter=200",
         ];
-        let server = Traced::start(house, &house.actor("witness", &[&House::address(scheme)]), &slow)?;
+        let server = UnderStrace::start(house, &house.actor("witness", &[&House::address(scheme)]), &slow)?;
         Some(Self::with(house, scheme, Server::Slow(server)))
     }
 

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use faults::{House, Program, Traced, skipped};
+use faults::{House, Program, UnderStrace, skipped};
 
 pub enum Server {
-    Traced(Traced),
+    Traced(UnderStrace),
     Plain(Program),
 }
 
@@ -13,7 +13,7 @@ impl Server {
     pub fn start(house: &House) -> Self {
         let mut actor = house.actor("witness", &[&House::address("unix")]);
         // The calls that name files, and those that write: the word "listening" is among them.
-        if let Some(traced) = Traced::start(house, &actor, &["-e", "trace=%file,write"]) {
+        if let Some(traced) = UnderStrace::start(house, &actor, &["-e", "trace=%file,write"]) {
             return Self::Traced(traced);
         }
         let mut program = Program::start(&mut actor);

@@ -1,7 +1,10 @@
 //! The bytes of one large frame, apart from all others, so that they can be handed over without a copy.
 
 use super::{FrameKind, window::LARGE};
-use crate::pool::Pool;
+use crate::pool::Lender;
+
+/// The first room for a frame of which only the header has come.
+const LITTLE: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Body {
@@ -11,6 +14,8 @@ pub(super) struct Body {
     want: usize,
     kind: FrameKind,
     stage: Stage,
+    /// It has grown beyond what its sender's user may have here.
+    pub(super) over_share: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +28,14 @@ enum Stage {
 
 impl Default for Body {
     fn default() -> Self {
-        Self { bytes: Vec::new(), have: 0, want: 0, kind: FrameKind::Data, stage: Stage::Idle }
+        Self {
+            bytes: Vec::new(),
+            have: 0,
+            want: 0,
+            kind: FrameKind::Data,
+            stage: Stage::Idle,
+            over_share: false,
+        }
     }
 }
 
@@ -46,10 +58,12 @@ impl Body {
         length: usize,
         beginning: &[u8],
         before: usize,
-        pool: &Pool,
+        lender: &mut Lender,
     ) {
         self.begun(kind, length, 0);
-        self.have_room(before.max(beginning.len() + 1), pool);
+        // A header that nothing has followed may be all that ever comes.
+        let least = if beginning.is_empty() { LITTLE } else { LARGE };
+        self.have_room(before.max(beginning.len() + 1).max(least), lender);
         self.bytes[..beginning.len()].copy_from_slice(beginning);
         self.have = beginning.len();
     }
@@ -61,20 +75,23 @@ impl Body {
 
     /// Room for what is missing, and whether it is room for all of that. It grows as bytes have *arrived*: to at
     /// most twice that, or 64 KiB, whatever the header says is to come.
-    pub(super) fn room(&mut self, pool: &Pool) -> (&mut [u8], bool) {
+    pub(super) fn room(&mut self, lender: &mut Lender) -> (&mut [u8], bool) {
         if self.have == self.bytes.len() {
-            self.have_room(2 * self.have, pool);
+            self.have_room(LARGE.max(2 * self.have), lender);
         }
         let end = self.want.min(self.bytes.len());
         (&mut self.bytes[self.have..end], end == self.want)
     }
 
-    /// Room for a frame of `length` bytes that is only expected.
-    pub(super) fn guess(&mut self, length: usize, pool: &Pool) -> &mut [u8] {
+    /// Makes room for a frame of `length` bytes that is only expected. False: there shall be none.
+    pub(super) fn make_ready(&mut self, length: usize, lender: &mut Lender) -> bool {
         if self.bytes.len() < length {
-            pool.give_back(std::mem::replace(&mut self.bytes, pool.lend(length)));
+            if !lender.admits(length) {
+                return false;
+            }
+            lender.exchange(std::mem::replace(&mut self.bytes, lender.lend(length)));
         }
-        &mut self.bytes[..length]
+        true
     }
 
     /// The frame's kind and size, once all of it is there; its bytes are lent from now on.
@@ -87,9 +104,9 @@ impl Body {
     }
 
     /// Gives the lent bytes away; the memory that they take the place of goes to the pool.
-    pub(super) fn hand_over(&mut self, into: &mut Vec<u8>, pool: &Pool) {
+    pub(super) fn hand_over(&mut self, into: &mut Vec<u8>, lender: &mut Lender) {
         self.bytes.truncate(self.want);
-        pool.give_back(std::mem::replace(into, std::mem::take(&mut self.bytes)));
+        lender.take_back(std::mem::replace(into, std::mem::take(&mut self.bytes)));
         self.end_lending();
     }
 
@@ -101,19 +118,20 @@ impl Body {
         }
     }
 
-    pub(super) fn rest(&mut self, pool: &Pool) {
-        if self.stage == Stage::Idle {
-            pool.give_back(std::mem::take(&mut self.bytes));
+    pub(super) fn rest(&mut self, lender: &mut Lender) {
+        if self.stage == Stage::Idle && !self.bytes.is_empty() {
+            lender.take_back(std::mem::take(&mut self.bytes));
         }
     }
 
-    /// Makes room for `size` bytes in all, or a reasonable minimum, but not for more than the frame has.
-    fn have_room(&mut self, size: usize, pool: &Pool) {
-        let size = size.max(LARGE).min(self.want);
+    /// Makes room for `size` bytes in all, but not for more than the frame has.
+    fn have_room(&mut self, size: usize, lender: &mut Lender) {
+        let size = size.min(self.want);
         if self.bytes.len() < size {
-            let mut larger = pool.lend(size);
+            self.over_share |= !lender.admits(size);
+            let mut larger = lender.lend(size);
             larger[..self.have].copy_from_slice(&self.bytes[..self.have]);
-            pool.give_back(std::mem::replace(&mut self.bytes, larger));
+            lender.exchange(std::mem::replace(&mut self.bytes, larger));
         }
     }
 }

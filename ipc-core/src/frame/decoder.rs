@@ -7,7 +7,10 @@
 use std::{io::IoSliceMut, ops::Range, sync::Arc};
 
 use super::{FrameKind, HEADER, body::Body, parse_header, window::Window};
-use crate::pool::Pool;
+use crate::{
+    pool::{Lender, Pool},
+    shares::Slot,
+};
 
 /// Frames out of a stream of bytes, in memory bounded by what has arrived.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ pub struct Decoder {
     reading: Reading,
     /// The size of the last frame, if that was large: the next one may be as large.
     expected: usize,
-    pool: Arc<Pool>,
+    lender: Lender,
 }
 
 /// A whole frame: what it is, and where its bytes are until the next call of [`Decoder::rooms`].
@@ -78,7 +81,13 @@ impl Decoder {
     /// The same, with large buffers from `pool`.
     pub(crate) fn lent_by(pool: Arc<Pool>, limit: u32) -> Self {
         let (window, body) = (Window::new(pool.clone()), Body::default());
-        Self { window, body, limit, reading: Reading::Window, expected: 0, pool }
+        let lender = Lender::new(pool);
+        Self { window, body, limit, reading: Reading::Window, expected: 0, lender }
+    }
+
+    /// Memory for large frames is a part of a user's share.
+    pub(crate) fn charge_to(&mut self, account: Option<Slot>) {
+        self.lender.charge_to(account);
     }
 
     /// Admits frames of up to `limit` bytes from now on.
@@ -106,6 +115,9 @@ impl Decoder {
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame>, &'static str> {
         if self.body.is_under_way() {
+            if self.body.over_share {
+                return Err("more is unread than its user's share of the memory");
+            }
             return Ok(self.body.take().map(|(kind, end)| Frame { kind, in_window: false, start: 0, end }));
         }
         let Some((kind, length)) = self.window.peek(self.limit)? else { return Ok(None) };
@@ -113,7 +125,7 @@ impl Decoder {
         if length >= APART {
             if taken.is_none() {
                 let beginning = self.window.take_beginning();
-                self.body.begin(kind, length, beginning, self.expected, &self.pool);
+                self.body.begin(kind, length, beginning, self.expected, &mut self.lender);
             }
             self.expect(length);
         }
@@ -136,28 +148,28 @@ impl Decoder {
             into.clear();
             into.extend_from_slice(self.bytes(frame));
         } else {
-            self.body.hand_over(into, &self.pool);
+            self.body.hand_over(into, &mut self.lender);
         }
     }
 
     /// Rooms for more bytes. Call it only when no whole frame is there.
     #[inline]
     pub fn rooms(&mut self) -> Rooms<'_> {
-        let Self { window, body, reading, expected, pool, .. } = self;
+        let Self { window, body, reading, expected, lender, .. } = self;
         if *expected == 0 && body.is_idle() {
             *reading = Reading::Window;
             return Rooms::one(window.room());
         }
         body.end_lending();
         if body.is_under_way() {
-            let (missing, whole) = body.room(pool);
+            let (missing, whole) = body.room(lender);
             *reading = Reading::Body(missing.len());
             return if whole { Rooms::two(missing, window.small_room()) } else { Rooms::one(missing) };
         }
-        if *expected > 0 && window.is_empty() {
+        if *expected > 0 && window.is_empty() && body.make_ready(*expected, lender) {
             *reading = Reading::Expected;
             let (header, after) = window.small_room().split_at_mut(HEADER);
-            return Rooms::three(header, body.guess(*expected, pool), after);
+            return Rooms::three(header, &mut body.bytes[..*expected], after);
         }
         *reading = Reading::Window;
         Rooms::one(window.room())
@@ -179,7 +191,7 @@ impl Decoder {
     /// Gives back all memory that holds nothing unread, but for a kilobyte.
     pub(crate) fn rest(&mut self) {
         self.window.rest();
-        self.body.rest(&self.pool);
+        self.body.rest(&mut self.lender);
     }
 
     #[cold]
@@ -187,8 +199,8 @@ impl Decoder {
         self.expected = if length <= MOST_EXPECTED { length } else { 0 };
     }
 
-    #[cfg(test)]
-    pub(super) fn memory(&self) -> usize {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn memory(&self) -> usize {
         self.window.bytes.len() + self.body.bytes.len()
     }
 
