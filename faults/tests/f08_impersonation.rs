@@ -16,7 +16,7 @@ mod either_way;
 #[path = "f08_impersonation/stage.rs"]
 mod stage;
 
-use faults::{budget, each_transport, is_root, saw};
+use faults::{budget, each_transport, is_root, saw, skipped};
 use stage::{Method, Stage};
 
 #[test]
@@ -43,6 +43,39 @@ fn nobody_is_taken_for_another_user() {
             stage.heard.get()
         );
         saw("F8", scheme, format!("{} tries", tries * methods.len() as u64), seen);
+    });
+}
+
+/// What is between a look and an opening is a few microseconds wide; here it is made wider.
+#[test]
+fn nobody_comes_between_looking_and_opening() {
+    if !is_root("F8, names that change under the server's eyes") {
+        return;
+    }
+    let tries = budget("HOBNOB_F8", 200).div_ceil(4);
+    each_transport("nobody_comes_between_looking_and_opening", |house, scheme| {
+        // A socket's file is looked at and unlinked, and never opened.
+        if scheme == "unix" {
+            return;
+        }
+        let Some(stage) = Stage::slow(house, scheme) else {
+            return skipped(
+                "F8, names that change under the server's eyes: there is no strace to make it slow",
+            );
+        };
+        for (name, method) in by_fifos::RACES {
+            for _ in 0..tries {
+                method(&stage);
+                stage.settle(name);
+            }
+        }
+        let seen = format!("0 taken for another user ({} served as who they are)", stage.heard.get());
+        saw(
+            "F8",
+            scheme,
+            format!("{} races with a server made slow", tries * by_fifos::RACES.len() as u64),
+            seen,
+        );
     });
 }
 

@@ -95,7 +95,7 @@ impl<'a> Stage<'a> {
         assert_eq!(self.client.does("shake"), "0", "{}", case.what);
         self.client.does("say hostile");
         let expected = format!("heard {} verified:{} hostile", self.uid, self.client.pid);
-        assert_eq!(self.server.program.wait_for("hostile"), expected, "{}", case.what);
+        assert_eq!(self.server.program().wait_for("hostile"), expected, "{}", case.what);
         assert!(!file.exists(), "{}: its file is still there", case.what);
         self.client.does("close");
     }

@@ -15,6 +15,7 @@ use faults::{
     is_root, kind_of, saw,
 };
 use hobnob::{AnyConnection, ErrorKind, Refusal};
+use nix::sys::signal::Signal;
 
 /// Tells the test that it runs in the namespace already.
 const INSIDE: &str = "HOBNOB_F20_INSIDE";
@@ -81,6 +82,31 @@ fn files_of_a_dead_client_do_not_stop_a_new_one_with_its_pid() {
         let mut client = start_as(PID, &mut house.actor("talk", &[&House::address(scheme), "1"]));
         client.wait_for("done");
         assert_eq!(file(&left), before, "the new client has touched what is not its own");
+    });
+}
+
+/// The same with hobnob's own clients: the first is killed while it waits for a server that does not look, and the second
+/// comes before the server goes on.
+#[test]
+fn a_client_can_come_beside_what_its_predecessor_has_left() {
+    in_a_namespace("a_client_can_come_beside_what_its_predecessor_has_left", |house, scheme| {
+        let server = house.serve(scheme);
+        server.signal(Signal::SIGSTOP);
+        let files = || fs::read_dir(house.folder().join("clients")).unwrap().count();
+        let each = if scheme == "unix" { 1 } else { 2 };
+        let mut clients = [1, 2].map(|nth| {
+            let mut client = start_as(PID, &mut house.actor("talk", &[&House::address(scheme), "1"]));
+            while files() < nth * each {
+                assert!(client.child.try_wait().unwrap().is_none(), "client {nth} has given up");
+                std::thread::yield_now();
+            }
+            if nth == 1 {
+                client.kill();
+            }
+            client
+        });
+        server.signal(Signal::SIGCONT);
+        clients[1].wait_for("done");
     });
 }
 

@@ -50,6 +50,10 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The pid and the random part in a name such as `clients/12-00ff...`.
 fn parts(name: &str) -> (u32, [u8; 16]) {
     let (pid, hex) = name.trim_start_matches("clients/").split_once('-').unwrap();

@@ -1,6 +1,6 @@
 //! A server that lets everybody in and prints of every message whose it is.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use hobnob::{
     AnyConnection, AnyServer, IpcConnection, IpcReceiver, IpcSender, IpcServer, PeerPid, Result,
@@ -11,7 +11,9 @@ use crate::roles::say;
 
 /// Echoes, and prints for each message `uid pid text` of the peer that it came from, before the echo.
 pub fn witness(address: &str) -> Result<()> {
-    let options = ServerOptions::new().shared(true).allow(|_| true);
+    // On a busy machine too nobody is turned away for being slow, unless nobody ever speaks.
+    let hello = Duration::from_secs(60);
+    let options = ServerOptions::new().shared(true).allow(|_| true).hello_within(hello);
     let mut server = AnyServer::new_server_with(&address.parse()?, &options)?;
     say("listening");
     loop {

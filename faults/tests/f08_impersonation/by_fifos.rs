@@ -18,11 +18,16 @@ pub const METHODS: &[Method] = &[
     ("a record that names a victim's live pair", reflection),
     ("a record that names a pair before the victim does", too_early),
     ("hard links of the victim's pair", hard_links),
-    ("a hard link that comes and goes while the pair is picked up", kept_link),
     ("symlinks to the victim's pair", symlinks),
     ("one FIFO of each", one_of_each),
     ("a pair open to others", open_to_others),
     ("a pair open to another group", open_to_a_group),
+    RACES[0],
+    RACES[1],
+];
+
+pub const RACES: &[Method] = &[
+    ("a hard link that comes and goes while the pair is picked up", kept_link),
     ("names swapped while the pair is picked up", swapped),
 ];
 
@@ -172,11 +177,13 @@ fn open_to_a_group(stage: &Stage<'_>) {
     }
 }
 
-/// Root exchanges the attacker's FIFOs with the victim's, faster than anybody else could.
+/// Root exchanges the attacker's FIFOs with the victim's, faster than anybody else could; and the attacker knows the
+/// victim's nonce, which nobody else can. Then the victim is served, if its own pair was picked up; as itself.
 fn swapped(stage: &Stage<'_>) {
     let (name, victims) = (stage.attacker.fresh_name(), stage.victim.fresh_name());
     stage.attacker.does(&format!("pair {name}"));
     stage.victim.does(&format!("pair {victims}"));
+    let nonce = stage.victim.does("nonce");
     let (ours, theirs) = (ends(stage, &name), ends(stage, &victims));
     let race = || {
         for (one, other) in ours.iter().zip(&theirs) {
@@ -184,11 +191,14 @@ fn swapped(stage: &Stage<'_>) {
         }
     };
     meanwhile(race, || {
-        stage.attacker.does(&format!("knock {name}"));
+        stage.attacker.does(&format!("knock {name} {nonce}"));
         stage.honest("0");
     });
-    match stage.attacker.does("shake").as_str() {
-        "0" => stage.says(&stage.attacker, ATTACKER),
-        verdict => assert!(verdict.starts_with("nothing"), "{verdict}"),
+    for (puppet, uid) in [(&stage.victim, OTHER), (&stage.attacker, ATTACKER)] {
+        match puppet.does("shake").as_str() {
+            "0" => stage.says(puppet, uid),
+            // The attacker's own hello does not carry the victim's nonce.
+            verdict => assert!(verdict == "9" || verdict.starts_with("nothing"), "{verdict}"),
+        }
     }
 }

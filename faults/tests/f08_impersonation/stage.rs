@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use faults::{ATTACKER, House, OTHER, Program, Puppet, file};
+use faults::{ATTACKER, House, OTHER, Program, Puppet, UnderStrace, file};
 use hobnob::{IpcReceiver, IpcSender, Refusal};
 
 /// One way to be taken for somebody else, and what it is called.
@@ -15,7 +15,7 @@ pub type Method = (&'static str, fn(&Stage<'_>));
 pub struct Stage<'a> {
     pub house: &'a House,
     pub scheme: &'a str,
-    server: RefCell<Program>,
+    server: RefCell<Server>,
     pub victim: Puppet,
     pub attacker: Puppet,
     /// How many were turned away.
@@ -26,10 +26,43 @@ pub struct Stage<'a> {
     kept: RefCell<Vec<(PathBuf, Option<[u64; 5]>)>>,
 }
 
+enum Server {
+    Plain(Program),
+    Slow(UnderStrace),
+}
+
+impl Server {
+    fn hears(&mut self) -> String {
+        match self {
+            Self::Plain(program) => program.wait_for("heard"),
+            Self::Slow(traced) => traced.program.wait_for("heard"),
+        }
+    }
+}
+
 impl<'a> Stage<'a> {
     pub fn new(house: &'a House, scheme: &'a str) -> Self {
         let mut server = Program::start(&mut house.actor("witness", &[&House::address(scheme)]));
         server.wait_for("listening");
+        Self::with(house, scheme, Server::Plain(server))
+    }
+
+    /// The same, with a server that is slow between looking at a file and opening it, and before it unlinks it, so that
+    /// others can come between. `None`: there is no strace.
+    pub fn slow(house: &'a House, scheme: &'a str) -> Option<Self> {
+        let slow = [
+            "-e",
+            "trace=fstat,newfstatat,unlinkat",
+            "-e",
+            "inject=fstat,newfstatat:delay_exit=200",
+            "-e",
+            "inject=unlinkat:delay_enter=200",
+        ];
+        let server = UnderStrace::start(house, &house.actor("witness", &[&House::address(scheme)]), &slow)?;
+        Some(Self::with(house, scheme, Server::Slow(server)))
+    }
+
+    fn with(house: &'a House, scheme: &'a str, server: Server) -> Self {
         let (victim, attacker) = (Puppet::start(house, OTHER), Puppet::start(house, ATTACKER));
         let server = RefCell::new(server);
         Self {
@@ -121,7 +154,7 @@ impl<'a> Stage<'a> {
     pub fn settle(&self, method: &str) {
         self.honest("0 and settled");
         loop {
-            let line = self.server.borrow_mut().wait_for("heard");
+            let line = self.server.borrow_mut().hears();
             let words: Vec<&str> = line.split(' ').collect();
             assert_eq!(
                 words[1], words[3],

@@ -63,6 +63,8 @@ pub fn cases(house: &House, pid: u32, other: bool) -> Vec<Case> {
         FOREIGN.iter().for_each(|(what, path)| add(what, path, |_, _| (), Impossible));
         add("the server's own socket of that name", b"../../beside/%", socket_of_the_servers_user, Refused);
     }
+    let beside = house.path().join("beside/%").display().to_string();
+    add("an absolute path to its own directory", beside.as_bytes(), |_, _| (), Refused);
     add("an absolute path", absolute.as_bytes(), |_, _| (), Accepted);
     for (what, length) in [("107 bytes", 107), ("108 bytes, the most, without an end", 108)] {
         add(what, &padded(length, pid), |_, _| (), Accepted);

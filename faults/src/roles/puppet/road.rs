@@ -22,7 +22,7 @@ use nix::{
     unistd::mkfifo,
 };
 
-use super::{Done, bytes, done, errno, links, octal, parts};
+use super::{Done, bytes, done, errno, hex, links, octal, parts};
 use crate::{sockets, wire};
 
 /// How far it has come.
@@ -46,7 +46,11 @@ impl State {
             ["pair", stem] => self.pair(stem, "600"),
             ["pair", stem, mode] => self.pair(stem, mode),
             ["open-pair", stem] => self.open_pair(stem),
-            ["knock", stem] => self.knock(stem),
+            ["knock", stem] => {
+                self.knock(stem, self.road.as_ref().map_or_else(wire::fresh, |road| road.nonce))
+            }
+            ["knock", stem, nonce] => self.knock(stem, bytes(nonce).try_into().unwrap()),
+            ["nonce"] => Ok(hex(&self.road.as_ref().unwrap().nonce)),
             ["shake"] => self.shake(),
             ["say", text] => self.say(text),
             ["hear"] => self.hear(),
@@ -108,9 +112,8 @@ impl State {
     }
 
     /// Writes the record that names this pair, whosever it is.
-    fn knock(&mut self, stem: &str) -> Done {
+    fn knock(&self, stem: &str, nonce: [u8; 16]) -> Done {
         let (pid, id) = parts(stem);
-        let nonce = self.road.as_ref().map_or_else(wire::fresh, |road| road.nonce);
         let opened = wire::open(Path::new("fifo"), true);
         done(opened.and_then(|mut rendezvous| rendezvous.write_all(&wire::knock_record(pid, id, nonce))))
     }
@@ -151,7 +154,7 @@ impl State {
         let _ = road.write_all(&wire::frame(wire::GOODBYE, b""));
         let mut rest = Vec::new();
         let _ = road.read_to_end(&mut rest);
-        Ok(rest.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&rest))
     }
 
     fn await_hand(&mut self, path: &str) -> Done {
