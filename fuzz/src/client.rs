@@ -107,6 +107,10 @@ impl Client {
             }
             Words::Hello(oddity) => hello(schema, *oddity),
             Words::WrongReady => frame(READY, &[6; 16]),
+            Words::OddReady(kind, more) => {
+                let nonce = self.verdict.as_ref().map_or(NONCE, |verdict| verdict.nonce);
+                frame(kind % 10, &[&nonce[..], &vec![0; usize::from(*more % 2)]].concat())
+            }
             Words::Message(size) => frame(DATA, &message(*size)),
             Words::Goodbye => frame(GOODBYE, &[]),
         });

@@ -103,6 +103,8 @@ pub enum Words {
     Hello(Oddity),
     /// The last word with a nonce of another's.
     WrongReady,
+    /// The right nonce in a frame that may be of another kind, and with so many bytes more.
+    OddReady(u8, u8),
     /// A message of so many bytes.
     Message(u16),
     Goodbye,
