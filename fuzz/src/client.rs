@@ -56,7 +56,14 @@ pub struct Accepted {
     pub connection: Connection<Inproc>,
     /// How far the server has received what the client said.
     pub at: usize,
-    pub over: bool,
+    pub end: Option<End>,
+}
+
+/// What the server has received at the end.
+pub enum End {
+    Goodbye,
+    /// Not a message, for its user has too much unread already.
+    OverShare,
 }
 
 /// What a client's words amount to by now, in the handshake.

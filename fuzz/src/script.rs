@@ -16,6 +16,8 @@ pub struct Rules {
     clients: u8,
     /// Whether each user has a share only; here all clients are of one.
     pub shared: bool,
+    /// Whether a user's share of the memory for large messages is less than a few of them.
+    pub tight: bool,
     hello: u16,
     pub schema: Option<bool>,
     /// The largest message, in bytes.
