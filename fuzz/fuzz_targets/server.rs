@@ -14,7 +14,7 @@ const COUNTED: u32 = 16;
 
 fuzz_target!(|script: Script| {
     static RUNS: AtomicU32 = AtomicU32::new(0);
-    let counts = RUNS.fetch_add(1, Relaxed) % COUNTED == 0;
+    let counts = RUNS.fetch_add(1, Relaxed).is_multiple_of(COUNTED);
     let before = counts.then(descriptors);
     let mut stage = Stage::new(script.rules);
     for step in &script.steps {

@@ -56,7 +56,14 @@ pub struct Accepted {
     pub connection: Connection<Inproc>,
     /// How far the server has received what the client said.
     pub at: usize,
-    pub over: bool,
+    pub end: Option<End>,
+}
+
+/// What the server has received at the end.
+pub enum End {
+    Goodbye,
+    /// Not a message, for its user has too much unread already.
+    OverShare,
 }
 
 /// What a client's words amount to by now, in the handshake.
@@ -107,6 +114,10 @@ impl Client {
             }
             Words::Hello(oddity) => hello(schema, *oddity),
             Words::WrongReady => frame(READY, &[6; 16]),
+            Words::OddReady(kind, more) => {
+                let nonce = self.verdict.as_ref().map_or(NONCE, |verdict| verdict.nonce);
+                frame(kind % 10, &[&nonce[..], &vec![0; usize::from(*more % 2)]].concat())
+            }
             Words::Message(size) => frame(DATA, &message(*size)),
             Words::Goodbye => frame(GOODBYE, &[]),
         });

@@ -16,6 +16,8 @@ pub struct Rules {
     clients: u8,
     /// Whether each user has a share only; here all clients are of one.
     pub shared: bool,
+    /// Whether a user's share of the memory for large messages is less than a few of them.
+    pub tight: bool,
     hello: u16,
     pub schema: Option<bool>,
     /// The largest message, in bytes.
@@ -103,6 +105,8 @@ pub enum Words {
     Hello(Oddity),
     /// The last word with a nonce of another's.
     WrongReady,
+    /// The right nonce in a frame that may be of another kind, and with so many bytes more.
+    OddReady(u8, u8),
     /// A message of so many bytes.
     Message(u16),
     Goodbye,

@@ -17,7 +17,7 @@ use ipc_core::{
 use transport_inproc::Inproc;
 
 use crate::{
-    client::{Accepted, Client, DATA, GOODBYE, Word, message},
+    client::{Accepted, Client, DATA, End, GOODBYE, Word, message},
     framing::{NATIVE, Next},
     script::{Rules, Step},
 };
@@ -53,6 +53,10 @@ pub struct Stage {
 
 const NEWCOMER: usize = 8;
 
+/// Memory for what is unread, where it is tight; and from what size on a message is counted there.
+const TIGHT: usize = 100_000;
+const COUNTED: usize = 16 * 1024;
+
 impl Stage {
     /// A new server.
     #[must_use]
@@ -66,6 +70,9 @@ impl Stage {
             .hello_within(Duration::from_millis(rules.hello()))
             .shared(rules.shared)
             .seams(Seams::default().with_clock(clock.clone()));
+        if rules.tight {
+            options = options.max_unread(TIGHT);
+        }
         let schema = rules.schema.map(u64::from);
         if let Some(schema) = schema {
             options = options.schema(schema);
@@ -172,7 +179,7 @@ impl Stage {
         assert_eq!(ready, Word::Right(None), "accepted without the last word");
         client.frames.clear();
         assert!(connection.is_some() || client.deaf, "it could have heard");
-        client.accepted = connection.map(|connection| Accepted { connection, at, over: false });
+        client.accepted = connection.map(|connection| Accepted { connection, at, end: None });
         client.was_accepted = true;
         self.accepted += 1;
         found[0]
@@ -205,8 +212,12 @@ impl Stage {
         let Some(accepted) = &mut client.accepted else { return };
         let mut info = vec![1, 2, 3];
         let received = accepted.connection.recv_info_by(&mut info, Deadline::Now);
-        if accepted.over {
-            return assert!(matches!(received, Ok(false)));
+        let is_violation =
+            received.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::Protocol { .. }));
+        match accepted.end {
+            Some(End::Goodbye) => return assert!(matches!(received, Ok(false))),
+            Some(End::OverShare) => return assert!(is_violation),
+            None => {}
         }
         let rest = &client.said[accepted.at..];
         let end = if rest.is_empty() { ErrorKind::PeerGone } else { ErrorKind::Truncated };
@@ -215,13 +226,17 @@ impl Stage {
                 assert!(info == body, "what is received is what was said");
                 accepted.at += NATIVE.header + body.len();
             }
-            (Next::Frame(GOODBYE, _), Ok(false)) => accepted.over = true,
+            (Next::Frame(GOODBYE, _), Ok(false)) => accepted.end = Some(End::Goodbye),
+            (Next::Frame(DATA, _) | Next::Need, Err(_)) if is_violation => {
+                let length = rest.first_chunk().map_or(0, |length| u32::from_le_bytes(*length));
+                let may_be = self.rules.tight && self.rules.shared && length as usize >= COUNTED;
+                assert!(may_be, "a message within its user's share");
+                accepted.end = Some(End::OverShare);
+            }
             (Next::Need, Err(error)) if client.finished => assert_eq!(*error.kind(), end),
             (Next::Need, Err(error)) => assert_eq!(*error.kind(), ErrorKind::WouldBlock),
-            (Next::Bad, Err(error)) => assert!(matches!(error.kind(), ErrorKind::Protocol { .. })),
-            (Next::Frame(kind, _), Err(error)) if ![DATA, GOODBYE].contains(&kind) => {
-                assert!(matches!(error.kind(), ErrorKind::Protocol { .. }));
-            }
+            (Next::Bad, Err(_)) => assert!(is_violation),
+            (Next::Frame(kind, _), Err(_)) if ![DATA, GOODBYE].contains(&kind) => assert!(is_violation),
             (said, received) => panic!("{said:?} was received as {received:?}"),
         }
     }

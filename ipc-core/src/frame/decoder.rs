@@ -124,8 +124,7 @@ impl Decoder {
         let taken = self.window.take(length);
         if length >= APART {
             if taken.is_none() {
-                let beginning = self.window.take_beginning();
-                self.body.begin(kind, length, beginning, self.expected, &mut self.lender);
+                self.begin(kind, length);
             }
             self.expect(length);
         }
@@ -192,6 +191,15 @@ impl Decoder {
     pub(crate) fn rest(&mut self) {
         self.window.rest();
         self.body.rest(&mut self.lender);
+    }
+
+    /// Moves what has come of a large frame to memory of its own.
+    #[cold]
+    fn begin(&mut self, kind: FrameKind, length: usize) {
+        let beginning = self.window.take_beginning();
+        self.body.begin(kind, length, beginning, self.expected, &mut self.lender);
+        // Nothing else was there: no need to have two large rooms for one frame.
+        self.window.rest();
     }
 
     #[cold]

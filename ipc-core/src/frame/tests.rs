@@ -101,6 +101,21 @@ fn memory_follows_the_bytes_and_not_the_header() {
 }
 
 #[test]
+fn a_large_frame_does_not_keep_the_large_room_that_it_begins_in() {
+    let stream = [encode(&messages(&[3000])), header(FrameKind::Data, 100_000).to_vec()].concat();
+    let (mut decoder, mut left) = (Decoder::new(1 << 20), &stream[..]);
+    while !left.is_empty() {
+        while decoder.next_frame().unwrap().is_some() {}
+        read(&mut decoder, &mut left, usize::MAX);
+    }
+    assert!(decoder.next_frame().unwrap().is_some(), "the small one");
+    assert_eq!(decoder.next_frame().unwrap(), None, "the large one has only begun");
+    decoder.rooms();
+    let held = decoder.memory();
+    assert!(held <= 2 * stream.len() + 65 * 1024, "{held} bytes for {} arrived", stream.len());
+}
+
+#[test]
 fn the_limit_is_inclusive_and_checked_on_the_header_alone() {
     assert_eq!(decode(&encode(&[vec![0; 10]]), 10, &[3]).unwrap().len(), 1);
     assert_eq!(decode(&header(FrameKind::Data, 11), 10, &[8]), Err("frame over the limit"));
