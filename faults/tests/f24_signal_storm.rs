@@ -4,6 +4,7 @@
 //! There is no bigger budget: to try for longer, run it again.
 #![allow(clippy::unwrap_used)]
 
+#[path = "f24_signal_storm/storm.rs"]
 mod storm;
 
 use std::{io, os::fd::AsFd, thread};
