@@ -353,6 +353,23 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_peer_ends_every_wait_but_not_before_what_it_sent_is_taken() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        io::Write::write_all(&mut writer, b"dead").unwrap();
+        let witness = std::sync::Arc::new(std::os::fd::OwnedFd::from(reader));
+        for wait in [WaitStrategy::Sleep, WaitStrategy::Adaptive, WaitStrategy::Spin] {
+            let mut waiting = waiting(wait);
+            waiting.watch.witness = Some(witness.clone());
+            for deadline in [Deadline::Forever, Deadline::Within(Duration::from_secs(60)), Deadline::Now] {
+                let left = if deadline == Deadline::Now { MOST_UNARMED + 2 } else { 2 };
+                run(&mut waiting, left, deadline).0.unwrap();
+                let (ended, _) = run(&mut waiting, u32::MAX, deadline);
+                assert_eq!(*ended.unwrap_err().kind(), ErrorKind::PeerGone, "{wait:?}, {deadline:?}");
+            }
+        }
+    }
+
+    #[test]
     fn now_never_tries_for_long_whatever_the_strategy() {
         for wait in [WaitStrategy::Sleep, WaitStrategy::Adaptive, WaitStrategy::Spin] {
             let (result, late) = run(&mut waiting(wait), u32::MAX, Deadline::Now);
