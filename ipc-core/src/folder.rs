@@ -397,3 +397,29 @@ fn entry(stat: &FileStat) -> Entry {
         modified: SystemTime::UNIX_EPOCH + modified,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use super::*;
+
+    #[test]
+    fn the_mode_of_what_has_come_in_its_place_is_left_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, at) = (Folder::open(place.path()).unwrap(), |name: &str| place.path().join(name));
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        std::fs::write(at("file"), "x").unwrap();
+        symlink("socket", at("link")).unwrap();
+        std::fs::hard_link(at("socket"), at("second")).unwrap();
+        let before = folder.look("socket").unwrap().mode;
+        for name in ["link", "second", "file"] {
+            let refused = folder.set_mode(name, 0o700).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{name}: {refused}");
+        }
+        assert_eq!(folder.look("socket").unwrap().mode, before);
+        std::fs::remove_file(at("second")).unwrap();
+        folder.set_mode("socket", 0o700).unwrap();
+        assert_eq!(folder.look("socket").unwrap().mode, 0o700);
+    }
+}
