@@ -1,10 +1,20 @@
 //! The client's own socket file: hygiene from the original design, made sound. The file alone proves nothing (its
 //! name can be taken over while the socket lives on); it must agree with what the kernel says of the peer.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, SystemTime},
+};
 
 use ipc_core::{Entry, Folder, Kind, Peer, Refusal};
-use nix::{errno::Errno, sys::socket::UnixAddr};
+
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::UnixAddr,
+        stat::{Mode, fchmod},
+    },
+};
 
 use crate::listen::too_long;
 
@@ -78,6 +88,11 @@ fn is_fresh(modified: SystemTime, now: SystemTime) -> bool {
     }
 }
 
+/// The file that bind(2) makes has the socket's mode, less the umask; not every system lets it be set.
+pub(crate) fn wish_mode(socket: &OwnedFd) {
+    let _ = fchmod(socket, Mode::from_bits_truncate(MODE));
+}
+
 /// The client's side: its file, unlinked when it is no longer needed.
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -95,8 +110,12 @@ impl Guard {
         self.name.clear();
     }
 
-    /// Gives the file the mode that the server expects, whatever the umask was at bind(2).
+    /// Makes sure that the file has the mode that the server expects, whatever the umask was at bind(2).
     pub(crate) fn set_mode(&self) -> std::io::Result<()> {
+        let file = self.clients.look(&self.name)?;
+        if file.kind == Kind::Socket && file.mode == MODE {
+            return Ok(());
+        }
         self.clients.set_mode(&self.name, MODE)
     }
 }

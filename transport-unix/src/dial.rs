@@ -78,6 +78,7 @@ fn bind_file(socket: &OwnedFd, folder: &Folder, config: &Config) -> Result<Optio
     let [id] = random_nonces()?;
     let name = client_file::name(std::process::id(), id);
     config.seams.reach("unix.client_bind")?;
+    client_file::wish_mode(socket);
     match bind(socket.as_raw_fd(), &client_file::address(&clients, &name)?) {
         Ok(()) => {}
         Err(Errno::ENOENT) => return Err(nobody(folder.path().to_owned())),
