@@ -1,7 +1,11 @@
 //! F12: clients of one user fill the handshake, silent or a byte a second; another user's clients still come in.
 #![allow(clippy::unwrap_used)]
 
-use faults::{ATTACKER, House, OTHER, Program, budget, each_transport, is_root, saw};
+use std::io::Write;
+
+use faults::{
+    ATTACKER, House, OTHER, Program, budget, each_transport, is_root, roles::lingering::PLACES, saw,
+};
 
 /// So many connects are measured, once with nobody else there and once with 400 others.
 fn connects() -> usize {
@@ -26,6 +30,27 @@ fn a_users_slow_clients_do_not_hold_up_another_users() {
         let tries = format!("{} connects alone, as many beside 400 slow clients of another uid", connects());
         saw("F12", scheme, tries, format!("p99 {idle} us alone, {crowded} us beside them"));
         assert!(crowded < 2 * idle + 50_000);
+    });
+}
+
+/// The one who waits is the oldest silent client there is, and of another user than those who come in crowds.
+#[test]
+fn a_crowd_turns_out_nobody_of_another_user() {
+    if !is_root("F12, one user against another") {
+        return;
+    }
+    each_transport("a_crowd_turns_out_nobody_of_another_user", |house, scheme| {
+        let mut server = Program::start(&mut house.actor("serve-everybody", &[&House::address(scheme)]));
+        server.wait_for("listening");
+        let mut waits = Program::start(&mut house.actor_as(OTHER, "linger", &[scheme, PLACES[0]]));
+        waits.wait_for("there");
+        let folder = house.folder();
+        let crowd = &[scheme, folder.to_str().unwrap(), "200"];
+        let mut crowd = Program::start(&mut house.actor_as(ATTACKER, "loiter", crowd));
+        crowd.wait_for("all have come");
+        waits.stdin.write_all(b"\n").unwrap();
+        assert_eq!(waits.wait_for("t"), "talked");
+        saw("F12", scheme, "one silent client beside 400 of another uid", "it was kept, and came in");
     });
 }
 

@@ -1,5 +1,7 @@
 //! A server for every user, and the clients of other users.
 
+use std::time::Duration;
+
 use hobnob::{
     AnyConnection, AnyServer, ConnectOptions, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result,
     ServerOptions,
@@ -7,9 +9,12 @@ use hobnob::{
 
 use super::{echo, say};
 
+/// Long enough for a client that is honest and slow, on a machine that is busy.
+const HELLO: Duration = Duration::from_secs(20);
+
 /// Echoes to everybody who comes, and says, if asked to, who that is.
 pub fn serve(address: &str, tell: bool) -> Result<()> {
-    let options = ServerOptions::new().shared(true).allow(|_| true);
+    let options = ServerOptions::new().shared(true).allow(|_| true).hello_within(HELLO);
     let mut server = AnyServer::new_server_with(&address.parse()?, &options)?;
     say("listening");
     loop {
