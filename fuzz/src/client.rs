@@ -57,6 +57,8 @@ pub struct Accepted {
     /// How far the server has received what the client said.
     pub at: usize,
     pub end: Option<End>,
+    /// The server has received all of it, and has looked for more.
+    pub is_quiet: bool,
 }
 
 /// What the server has received at the end.

@@ -19,7 +19,7 @@ use transport_inproc::Inproc;
 use crate::{
     client::{Accepted, Client, DATA, End, GOODBYE, Word, message},
     framing::{NATIVE, Next},
-    script::{Rules, Step},
+    script::{Rules, Step, Words},
 };
 
 /// Time that passes when it is told to.
@@ -54,8 +54,10 @@ pub struct Stage {
 const NEWCOMER: usize = 8;
 
 /// Memory for what is unread, where it is tight; and from what size on a message is counted there.
-const TIGHT: usize = 100_000;
+const TIGHT: usize = 40_000;
 const COUNTED: usize = 16 * 1024;
+/// A message that is counted there, and fits.
+const LARGE: u16 = 18_000;
 
 impl Stage {
     /// A new server.
@@ -179,7 +181,7 @@ impl Stage {
         assert_eq!(ready, Word::Right(None), "accepted without the last word");
         client.frames.clear();
         assert!(connection.is_some() || client.deaf, "it could have heard");
-        client.accepted = connection.map(|connection| Accepted { connection, at, end: None });
+        client.accepted = connection.map(|connection| Accepted { connection, at, end: None, is_quiet: true });
         client.was_accepted = true;
         self.accepted += 1;
         found[0]
@@ -190,15 +192,12 @@ impl Stage {
         let limit = client.said_hello().map_or(0, |hello| hello.terms.limit);
         let Some(accepted) = &mut client.accepted else { return };
         let info = message(size);
-        let expected = match () {
-            () if u32::from(size) > limit => {
-                Some(ErrorKind::TooLarge { size: size.into(), limit: limit.into() })
-            }
-            () if client.deaf => Some(ErrorKind::PeerGone),
-            () => None,
-        };
         let sent = accepted.connection.try_send_info(&info);
-        assert_eq!(sent.as_ref().err().map(Error::kind), expected.as_ref());
+        match sent.as_ref().map_err(Error::kind) {
+            Ok(()) => assert!(u32::from(size) <= limit && !client.deaf),
+            Err(ErrorKind::TooLarge { .. }) => assert!(u32::from(size) > limit),
+            Err(error) => assert!(*error == ErrorKind::PeerGone && client.deaf, "{error:?}"),
+        }
         client.hear();
         let heard = std::mem::take(&mut client.frames);
         assert!(
@@ -208,10 +207,13 @@ impl Stage {
     }
 
     fn receive(&mut self, place: usize) {
+        let share = self.share_of_memory(place);
         let Some(client) = &mut self.clients[place] else { return };
         let Some(accepted) = &mut client.accepted else { return };
         let mut info = vec![1, 2, 3];
         let received = accepted.connection.recv_info_by(&mut info, Deadline::Now);
+        accepted.is_quiet = accepted.at == client.said.len()
+            && received.as_ref().is_err_and(|error| *error.kind() == ErrorKind::WouldBlock);
         let is_violation =
             received.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::Protocol { .. }));
         match accepted.end {
@@ -229,8 +231,7 @@ impl Stage {
             (Next::Frame(GOODBYE, _), Ok(false)) => accepted.end = Some(End::Goodbye),
             (Next::Frame(DATA, _) | Next::Need, Err(_)) if is_violation => {
                 let length = rest.first_chunk().map_or(0, |length| u32::from_le_bytes(*length));
-                let may_be = self.rules.tight && self.rules.shared && length as usize >= COUNTED;
-                assert!(may_be, "a message within its user's share");
+                assert!(length as usize > share, "a message within its user's share");
                 accepted.end = Some(End::OverShare);
             }
             (Next::Need, Err(error)) if client.finished => assert_eq!(*error.kind(), end),
@@ -238,6 +239,17 @@ impl Stage {
             (Next::Bad, Err(_)) => assert!(is_violation),
             (Next::Frame(kind, _), Err(_)) if ![DATA, GOODBYE].contains(&kind) => assert!(is_violation),
             (said, received) => panic!("{said:?} was received as {received:?}"),
+        }
+    }
+
+    /// How large a message this client can surely send, whatever the others of its user have here.
+    fn share_of_memory(&self, place: usize) -> usize {
+        let mut others = self.clients.iter().enumerate().filter(|(other, _)| *other != place);
+        let is_quiet = |client: &Client| client.accepted.as_ref().is_none_or(|accepted| accepted.is_quiet);
+        match () {
+            () if !(self.rules.tight && self.rules.shared) => usize::MAX,
+            () if others.all(|(_, client)| client.as_ref().is_none_or(is_quiet)) => TIGHT / 2,
+            () => COUNTED - 1,
         }
     }
 
@@ -391,6 +403,7 @@ impl Stage {
     /// Whatever happened: an honest client that comes now is accepted in time, nobody is kept for ever, and nothing
     /// is left.
     pub fn end(mut self) {
+        (0..NEWCOMER).for_each(|place| self.is_heard(place));
         (0..NEWCOMER).for_each(|place| self.let_go(place));
         if !self.is_stopped {
             self.honest_newcomer();
@@ -408,16 +421,36 @@ impl Stage {
         }
     }
 
+    /// A client that can speak is heard, whatever the others have left unread.
+    fn is_heard(&mut self, place: usize) {
+        let size = self.rules.limit.min(LARGE);
+        let Some(client) = &mut self.clients[place] else { return };
+        let at = client.said.len();
+        let can_speak =
+            |accepted: &Accepted| accepted.is_quiet && accepted.end.is_none() && accepted.at == at;
+        if client.finished || !client.accepted.as_ref().is_some_and(can_speak) {
+            return;
+        }
+        client.say(&Words::Message(size), None);
+        let share = self.share_of_memory(place);
+        // And once more, to find that there is nothing.
+        self.receive(place);
+        self.receive(place);
+        let accepted = self.clients[place].as_ref().and_then(|client| client.accepted.as_ref());
+        assert!(usize::from(size) > share || accepted.is_some_and(|accepted| accepted.is_quiet));
+    }
+
     /// It may be told to come again while others have all places, and they have them for a while only.
     fn honest_newcomer(&mut self) {
         let come_again = [Refusal::Busy, Refusal::OverShare, Refusal::Crowded];
         for _ in 0..200 {
             self.honest(NEWCOMER);
             while let Some(place) = self.accept() {
-                self.let_go(place);
                 if place == NEWCOMER {
-                    return;
+                    self.is_heard(NEWCOMER);
+                    return self.let_go(NEWCOMER);
                 }
+                self.let_go(place);
             }
             let newcomer = self.clients[NEWCOMER].as_ref();
             if let Some(reason) =
