@@ -40,8 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn record(bytes: &[u8]) -> Option<(String, u32, u32, SystemTime)> {
     let text = std::str::from_utf8(&bytes[..bytes.len().min(LARGEST)]).ok()?;
     let last = |key: &str| {
-        let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-        lines.rev().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        text.split('\n').rev().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
     };
     let transport = last("transport").filter(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
     let since = Duration::from_secs(number(last("since")?, u64::MAX)?);

@@ -61,7 +61,7 @@ impl Record {
 
     fn parse(text: &str) -> Option<Self> {
         let (mut transport, mut pid, mut uid, mut since) = (None, None, None, None);
-        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+        for (key, value) in text.split('\n').filter_map(|line| line.split_once('=')) {
             match key {
                 "transport" => {
                     transport = Some(value).filter(|t| t.bytes().all(|b| b.is_ascii_alphanumeric()))

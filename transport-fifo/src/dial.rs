@@ -12,7 +12,13 @@ use ipc_core::{
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::{Fifo, half::link, listen::RENDEZVOUS, record::Knock, sys};
+use crate::{
+    Fifo,
+    half::{Writer, link},
+    listen::RENDEZVOUS,
+    record::Knock,
+    sys,
+};
 
 /// A client on its way out. It is kept until the server has said yes.
 #[derive(Debug)]
@@ -121,7 +127,10 @@ impl Handshake<Fifo> for Outgoing {
             Err(error) => return Err(error.into()),
         }
         self.config.seams.reach("fifo.knocked")?;
-        Ok(self.ends.take().map(|(tx, rx, peer)| link(tx, rx, false, peer, self.knock.nonce, &self.config)))
+        Ok(self
+            .ends
+            .take()
+            .map(|(tx, rx, peer)| link(tx, rx, Writer::Awaited, peer, self.knock.nonce, &self.config)))
     }
 
     fn welcome(&mut self) {

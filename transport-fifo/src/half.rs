@@ -32,8 +32,18 @@ pub struct Tx {
 #[derive(Debug)]
 pub struct Rx {
     end: End,
-    /// Whether a writer is known to have come. Before one, a read gives 0 just as at the end.
-    seen: bool,
+    writer: Writer,
+}
+
+/// What is known of the one who writes to a FIFO that we read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// Perhaps it has not come yet: a read gives 0 just as at the end.
+    Awaited,
+    /// It came before we opened the FIFO. If it left before that, too, no poll shows it: only a read tells.
+    Came,
+    /// It was there after we had opened the FIFO: that it leaves shows as POLLHUP.
+    Met,
 }
 
 /// One end of a FIFO.
@@ -52,11 +62,11 @@ enum Sleeping {
     Unavailable,
 }
 
-/// Both halves; `seen` says whether the other side has opened its ends already.
+/// Both halves.
 pub(crate) fn link(
     tx: OwnedFd,
     rx: OwnedFd,
-    seen: bool,
+    writer: Writer,
     peer: Peer,
     nonce: Nonce,
     config: &Config,
@@ -64,7 +74,7 @@ pub(crate) fn link(
     let witness = if config.watch_peer { crate::process::claimed_by(&peer) } else { None };
     Link {
         tx: Tx { end: End::new(tx), enlarged: false },
-        rx: Rx { end: End::new(rx), seen },
+        rx: Rx { end: End::new(rx), writer },
         peer,
         nonce: Some(nonce),
         witness,
@@ -144,24 +154,28 @@ impl Tx {
 
 impl ipc_core::Rx for Rx {
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got> {
-        let description = self.end.description(may_block && self.seen);
+        let description = self.end.description(may_block && self.writer != Writer::Awaited);
         let count = match rooms {
             [room] => read(description, room),
             rooms => readv(description, rooms),
         };
         match count {
-            Ok(0) if self.seen || self.writer_left()? => Ok(Got::End),
+            Ok(0) if self.writer != Writer::Awaited || self.writer_left()? => Ok(Got::End),
             Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
             Ok(count) => {
-                self.seen = true;
+                if self.writer == Writer::Awaited {
+                    self.writer = Writer::Met;
+                }
                 Ok(Got::Bytes(count))
             }
-            Err(errno) => {
-                if may_block && errno == Errno::EAGAIN {
+            Err(Errno::EAGAIN) => {
+                self.writer = Writer::Met;
+                if may_block {
                     self.end.missed_sleep(Access::Read);
                 }
-                Err(errno.into())
+                Err(Errno::EAGAIN.into())
             }
+            Err(errno) => Err(errno.into()),
         }
     }
 }
@@ -172,7 +186,9 @@ impl Rx {
         let mut fds = [PollFd::new(self.end.fd.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::ZERO)?;
         let events = fds[0].revents().unwrap_or(PollFlags::empty());
-        self.seen |= events.contains(PollFlags::POLLHUP);
+        if events.contains(PollFlags::POLLHUP) {
+            self.writer = Writer::Met;
+        }
         // With bytes beside the hang-up, the next read gives them first.
         Ok(events.contains(PollFlags::POLLHUP) && !events.contains(PollFlags::POLLIN))
     }
@@ -187,6 +203,11 @@ impl Wait for Tx {
 impl Wait for Rx {
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
         into.add(self.end.fd.as_fd(), Interest::Readable);
+    }
+
+    /// Nobody is to wait for a writer that left unseen.
+    fn arm(&mut self) -> io::Result<bool> {
+        Ok(self.writer != Writer::Came)
     }
 }
 

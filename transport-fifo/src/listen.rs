@@ -14,7 +14,7 @@ use nix::{errno::Errno, unistd::read};
 
 use crate::{
     Fifo,
-    half::link,
+    half::{Writer, link},
     pinned::Pinned,
     record::{Finder, Found, Knock},
 };
@@ -151,7 +151,7 @@ impl Listener {
             return Err(NotPicked::Client(Refusal::BadRendezvous));
         }
         let peer = Peer::new(Some(one.uid), None, PeerPid::Claimed(knock.pid), Proof::FileOwner);
-        Ok(link(tx, rx, true, peer, knock.nonce, &self.config))
+        Ok(link(tx, rx, Writer::Came, peer, knock.nonce, &self.config))
     }
 }
 

@@ -11,7 +11,10 @@ use std::{
 };
 
 use conformance::{Stage, kind_of, watched};
-use ipc_core::{Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal};
+use ipc_core::{
+    Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal,
+    hello::{Hello, Terms, VERSION},
+};
 use nix::{libc, sys::stat::Mode, unistd::mkfifo};
 use transport_fifo::{Connection, Fifo, Server, record::Knock};
 
@@ -112,6 +115,32 @@ fn a_client_that_died_before_it_was_picked_up_is_dropped() {
         scene.refuses(Refusal::Gone);
         let _ = scene.stage.pair(&mut scene.server);
     });
+}
+
+/// A killed process lets go of its descriptors one by one. Poll does not show a writer that left before the FIFO was
+/// opened.
+#[test]
+fn a_client_that_dies_while_it_is_picked_up_is_not_waited_for() {
+    watched("a_client_that_dies_while_it_is_picked_up_is_not_waited_for", || {
+        let mut scene = Scene::new();
+        let [c2s, s2c] = scene.make_pair(&knock(1));
+        let _still_open = (open(&c2s, false), open(&s2c, false));
+        let mut gone = open(&c2s, true);
+        gone.write_all(&hello(&knock(1))).unwrap();
+        drop(gone);
+        scene.write(&knock(1).encode());
+        scene.refuses(Refusal::Gone);
+    });
+}
+
+/// What the knock's own client says first.
+fn hello(knock: &Knock) -> Vec<u8> {
+    let terms = Terms { version: VERSION, scheme: "fifo".to_owned(), limit: 1 << 20, schema: None };
+    let body = Hello { terms, nonce: knock.nonce }.encode();
+    let mut frame = (body.len() as u32).to_le_bytes().to_vec();
+    frame.extend([7, 0, 0, 0]);
+    frame.extend(body);
+    frame
 }
 
 #[test]
