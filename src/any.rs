@@ -1,4 +1,4 @@
-//! The transport chosen at run time, by the address and by the server's record.
+//! The transport chosen at run time.
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -6,12 +6,15 @@ use std::{
 };
 
 use ipc_core::{
-    Address, ConnectOptions, Connection, Deadline, Error, ErrorKind, IpcConnection, IpcReceiver, IpcSender,
-    IpcServer, Name, Peer, Result, Server, ServerOptions, ServerStats, StopHandle, Target, Transport,
-    WaitStrategy, look_up, nobody_serves,
+    Address, ConnectOptions, Connection, Deadline, Error, Interests, IpcConnection, IpcDial, IpcReceiver,
+    IpcSender, IpcServer, Peer, Result, Server, ServerOptions, ServerStats, StopHandle, Transport,
+    WaitStrategy, connect,
 };
 
-use crate::transports::{FEATURES, LIST, Row};
+use crate::{
+    following::AnyConnecting,
+    transports::{FEATURES, LIST, Row},
+};
 
 /// A server over whatever transport its address names; over the first one compiled in if it names none.
 pub struct AnyServer(pub(crate) Box<dyn ErasedServer>);
@@ -25,6 +28,9 @@ pub(crate) trait ErasedServer: Send {
     fn destroy(&mut self) -> Result<()>;
     fn stop_handle(&mut self) -> Result<StopHandle>;
     fn stop_with(&mut self, handle: &StopHandle);
+    fn accept_deadline(&self) -> Deadline;
+    fn accept_interests<'a>(&'a self, into: &mut Interests<'a>);
+    fn accept_wake_at(&self) -> Option<Instant>;
     fn address(&self) -> &str;
     fn stats(&self) -> ServerStats;
     #[cfg(all(target_os = "linux", not(hobnob_portable)))]
@@ -50,6 +56,18 @@ impl<T: Transport> ErasedServer for Server<T> {
 
     fn stop_with(&mut self, handle: &StopHandle) {
         IpcServer::stop_with(self, handle);
+    }
+
+    fn accept_deadline(&self) -> Deadline {
+        IpcServer::accept_deadline(self)
+    }
+
+    fn accept_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        IpcServer::accept_interests(self, into);
+    }
+
+    fn accept_wake_at(&self) -> Option<Instant> {
+        IpcServer::accept_wake_at(self)
     }
 
     fn address(&self) -> &str {
@@ -89,59 +107,13 @@ impl AnyConnection {
     /// the server's is not.
     pub fn connect_with(at: &Address, options: &ConnectOptions) -> Result<Self> {
         let about = |error: Error| error.about("connect_to", &at.to_string().into());
-        match (at.scheme(), at.target()) {
-            (Some(scheme), _) => (row_of(scheme).map_err(about)?.connect_to)(at, options),
-            (None, Target::Name(name)) => follow(at, name, options).map_err(about),
-            (None, _) => Err(about(Error::bad_address("expected SCHEME:PATH or a name"))),
-        }
+        AnyConnecting::new(at, options)
+            .and_then(|mut connecting| connect(&mut connecting, options))
+            .map_err(about)
     }
 }
 
-/// Connects over the transport that the server's record names; else to a server in this process.
-fn follow(at: &Address, name: &Name, options: &ConnectOptions) -> Result<AnyConnection> {
-    if LIST.is_empty() {
-        return Err(no_transport());
-    }
-    let mut last = nobody_serves(options);
-    for row in LIST.iter().filter(|row| row.one_process) {
-        match (row.connect_to)(at, &options.clone().wait_for_server(false)) {
-            Err(error) if is_nobody(&error) => last = error,
-            connected => return connected,
-        }
-    }
-    let Some(default) = LIST.iter().find(|row| !row.one_process) else { return Err(last) };
-    let mut row = default;
-    let options = options.clone().deadline(options.deadline_from(Instant::now()));
-    // The second time if, while it was waited for, a server came that speaks over another transport.
-    for last_try in [false, true] {
-        match look_up(name, &options)? {
-            Some(record) => match LIST.iter().find(|row| row.scheme == record.transport) {
-                Some(found) => row = found,
-                None if record.seems_alive() => return Err(wrong(record.transport)),
-                None => {}
-            },
-            None if options.waits() => {}
-            None => return Err(nobody_serves(&options)),
-        }
-        match (row.connect_to)(at, &options) {
-            Err(error) if !last_try && matches!(error.kind(), ErrorKind::WrongTransport { .. }) => {
-                last = error
-            }
-            connected => return connected,
-        }
-    }
-    Err(last)
-}
-
-fn is_nobody(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::NoSuchServer { .. })
-}
-
-fn wrong(server: String) -> Error {
-    ErrorKind::WrongTransport { server, client: compiled_in() }.into()
-}
-
-fn row_of(scheme: &str) -> Result<&'static Row> {
+pub(crate) fn row_of(scheme: &str) -> Result<&'static Row> {
     LIST.iter().find(|row| row.scheme == scheme).ok_or_else(|| match compiled_in().as_str() {
         "" => no_transport(),
         list => Error::bad_address(format!(
@@ -150,13 +122,13 @@ fn row_of(scheme: &str) -> Result<&'static Row> {
     })
 }
 
-fn no_transport() -> Error {
+pub(crate) fn no_transport() -> Error {
     Error::bad_address(format!(
         "no transport is compiled in; expected at least one of hobnob's features: {FEATURES}"
     ))
 }
 
-fn compiled_in() -> String {
+pub(crate) fn compiled_in() -> String {
     crate::transports().collect::<Vec<_>>().join(", ")
 }
 
@@ -187,6 +159,18 @@ impl IpcServer for AnyServer {
         self.0.stop_with(handle);
     }
 
+    fn accept_deadline(&self) -> Deadline {
+        self.0.accept_deadline()
+    }
+
+    fn accept_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.0.accept_interests(into);
+    }
+
+    fn accept_wake_at(&self) -> Option<Instant> {
+        self.0.accept_wake_at()
+    }
+
     fn address(&self) -> &str {
         self.0.address()
     }
@@ -201,6 +185,14 @@ impl IpcServer for AnyServer {
 impl AsFd for AnyServer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.descriptor()
+    }
+}
+
+impl IpcDial for AnyConnection {
+    type Connecting = AnyConnecting;
+
+    fn dial(at: &Address, options: &ConnectOptions) -> Result<AnyConnecting> {
+        AnyConnecting::new(at, options)
     }
 }
 
@@ -227,6 +219,14 @@ impl IpcSender for AnyConnection {
         self.0.feed_info_by(info, deadline)
     }
 
+    fn queue_info(&mut self, info: &[u8]) -> Result<()> {
+        self.0.queue_info(info)
+    }
+
+    fn queued(&self) -> usize {
+        self.0.queued()
+    }
+
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
         self.0.send_many_by(infos, deadline)
     }
@@ -241,6 +241,18 @@ impl IpcSender for AnyConnection {
 
     fn disconnect_from(&mut self) -> Result<()> {
         self.0.disconnect_from()
+    }
+
+    fn try_disconnect_from(&mut self) -> Result<()> {
+        self.0.try_disconnect_from()
+    }
+
+    fn send_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.0.send_interests(into);
+    }
+
+    fn send_wake_at(&self) -> Option<Instant> {
+        self.0.send_wake_at()
     }
 
     fn send_deadline(&self) -> Deadline {
@@ -271,6 +283,18 @@ impl IpcReceiver for AnyConnection {
 
     fn has_buffered(&self) -> bool {
         self.0.has_buffered()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.0.is_drained()
+    }
+
+    fn recv_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.0.recv_interests(into);
+    }
+
+    fn recv_wake_at(&self) -> Option<Instant> {
+        self.0.recv_wake_at()
     }
 
     fn recv_deadline(&self) -> Deadline {

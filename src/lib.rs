@@ -2,13 +2,18 @@
 #![forbid(unsafe_code)]
 
 mod any;
+mod following;
+#[cfg(any(feature = "tokio", feature = "smol"))]
+mod futures;
 mod transports;
 
 pub use any::{AnyConnection, AnyServer};
+pub use following::AnyConnecting;
 pub use ipc_core::{
-    Address, ClientFile, ConnectOptions, Deadline, Error, ErrorKind, Holder, IpcConnection, IpcReceiver,
-    IpcSender, IpcServer, Limits, Name, Peer, PeerPid, Proof, Refusal, Result, Seams, Served, ServerOptions,
-    ServerStats, StopHandle, Traffic, VARIABLE, WaitStrategy, serve,
+    Address, ClientFile, ConnectOptions, Deadline, Error, ErrorKind, Holder, Interest, Interests,
+    IpcConnecting, IpcConnection, IpcDial, IpcReceiver, IpcSender, IpcServer, Limits, Name, Peer, PeerPid,
+    Proof, Refusal, Result, Seams, Served, ServerOptions, ServerStats, StopHandle, Traffic, VARIABLE,
+    WaitStrategy, serve,
 };
 
 /// With the feature `faulty` every transport that an address chooses is behind `Faulty`, so that a program need not be
@@ -62,6 +67,18 @@ pub mod transport {
 }
 
 ipc_core::words!(AnyServer, AnyConnection);
+
+/// The words as futures, on tokio.
+#[cfg(feature = "tokio")]
+pub mod tokio {
+    crate::futures::words!(ipc_async::Tokio);
+}
+
+/// The words as futures, on smol.
+#[cfg(feature = "smol")]
+pub mod smol {
+    crate::futures::words!(ipc_async::Smol);
+}
 
 /// The schemes of the transports that are compiled in, in order of preference.
 pub fn transports() -> impl Iterator<Item = &'static str> {

@@ -1,8 +1,12 @@
 //! THE LIST: one row per transport. The order is the preference of a server with a bare name.
 
-use ipc_core::{Address, ConnectOptions, Connection, Result, Server, ServerOptions, Transport};
+use ipc_core::{Address, ConnectOptions, Connecting, Result, Server, ServerOptions, Transport};
 
-use crate::{AnyConnection, AnyServer, any::ErasedServer};
+use crate::{
+    AnyServer,
+    any::ErasedServer,
+    following::{Dialing, Erased},
+};
 
 pub(crate) const LIST: &[Row] = &[
     #[cfg(feature = "unix")]
@@ -30,7 +34,7 @@ pub(crate) struct Row {
     /// Its names live in this process, not in the file system.
     pub(crate) one_process: bool,
     pub(crate) new_server: fn(&Address, &ServerOptions) -> Result<AnyServer>,
-    pub(crate) connect_to: fn(&Address, &ConnectOptions) -> Result<AnyConnection>,
+    pub(crate) dial: fn(&Address, &ConnectOptions) -> Result<Box<Dialing>>,
 }
 
 #[allow(dead_code, reason = "with no transport compiled in there is no row")]
@@ -42,6 +46,6 @@ const fn row<T: Transport>() -> Row {
             let server = Server::<T>::new_server_with(at, options)?;
             Ok(AnyServer(Box::new(server) as Box<dyn ErasedServer>))
         },
-        connect_to: |at, options| Ok(AnyConnection(Box::new(Connection::<T>::connect_with(at, options)?))),
+        dial: |at, options| Ok(Box::new(Erased(Connecting::<T>::new(at, options)?))),
     }
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    Address, Config, ConnectOptions, Connection, Error, ErrorKind, Handshake, Interests, Link, Nonce, Place,
-    Refusal, Result, Target, Transport, Wait,
+    Address, Config, ConnectOptions, Connection, Deadline, Error, ErrorKind, Handshake, Interests,
+    IpcConnecting, Link, Nonce, Place, Refusal, Result, Target, Transport, Wait,
     drive::{Operation, Try, Waiting, drive},
     frame::{Frame, FrameKind},
     hello::{Hello, Terms, VERSION, Verdict},
@@ -18,31 +18,54 @@ use crate::{
     runtime_dir,
 };
 
-pub(crate) fn connect<T: Transport>(at: &Address, options: &ConnectOptions) -> Result<Connection<T>> {
-    let address: Arc<str> = at.over(T::SCHEME).to_string().into();
-    let mut waiting = Waiting::new(&options.config);
-    let mut connecting = Connecting::<T> {
-        at,
-        options,
-        address: address.clone(),
-        places: VecDeque::new(),
-        stage: Stage::Idle { until: None },
-        pause: FIRST_PAUSE,
-        retried: false,
-    };
-    at.must_allow(T::SCHEME)
-        .and_then(|()| drive(&mut connecting, options.deadline, &mut waiting))
-        .map(|connection| *connection)
-        .map_err(|error| error.about("connect_to", &address))
+/// Connects, and waits for it within the options' deadline.
+///
+/// # Errors
+/// As [`IpcConnection::connect_to`](crate::IpcConnection::connect_to).
+pub fn connect<C: IpcConnecting + ?Sized>(
+    connecting: &mut C,
+    options: &ConnectOptions,
+) -> Result<C::Connection> {
+    drive(&mut Wanted(connecting), options.deadline, &mut Waiting::new(&options.config))
+        .map_err(|error| error.about("connect_to", &connecting.address()))
+}
+
+/// A connect as an operation of its own.
+struct Wanted<'a, C: ?Sized>(&'a mut C);
+
+impl<C: IpcConnecting + ?Sized> Operation for Wanted<'_, C> {
+    type Output = C::Connection;
+
+    fn attempt(&mut self, _: bool) -> Result<Try<C::Connection>> {
+        match self.0.try_connect() {
+            Ok(connection) => Ok(Try::Done(connection)),
+            Err(error) if *error.kind() == ErrorKind::WouldBlock => Ok(Try::NotNow),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `try_connect` has seen to it.
+    fn arm(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.0.connect_interests(into);
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.0.connect_wake_at()
+    }
 }
 
 /// The pauses between two looks for a server that is waited for, or has no room in the handshake for our user.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-struct Connecting<'a, T: Transport> {
-    at: &'a Address,
-    options: &'a ConnectOptions,
+/// A connection that is being made over the transport `T`.
+pub struct Connecting<T: Transport> {
+    at: Address,
+    options: ConnectOptions,
     address: Arc<str>,
     places: VecDeque<Place>,
     stage: Stage<T>,
@@ -59,7 +82,56 @@ enum Stage<T: Transport> {
     Greeting(T::Outgoing, Box<Connection<T>>, Nonce),
 }
 
-impl<T: Transport> Operation for Connecting<'_, T> {
+impl<T: Transport> Connecting<T> {
+    /// Nothing is done before the first try.
+    ///
+    /// # Errors
+    /// `BadAddress`: the address is not one of this transport.
+    pub fn new(at: &Address, options: &ConnectOptions) -> Result<Self> {
+        let address: Arc<str> = at.over(T::SCHEME).to_string().into();
+        at.must_allow(T::SCHEME).map_err(|error| error.about("connect_to", &address))?;
+        Ok(Self {
+            at: at.clone(),
+            options: options.clone(),
+            address,
+            places: VecDeque::new(),
+            stage: Stage::Idle { until: None },
+            pause: FIRST_PAUSE,
+            retried: false,
+        })
+    }
+
+    /// Waits for it within the options' deadline.
+    pub(crate) fn finish(mut self) -> Result<Connection<T>> {
+        let (deadline, mut waiting) = (self.options.deadline, Waiting::new(&self.options.config));
+        let connected = drive(&mut self, deadline, &mut waiting);
+        connected.map(|connection| *connection).map_err(|error| error.about("connect_to", &self.address))
+    }
+}
+
+impl<T: Transport> IpcConnecting for Connecting<T> {
+    type Connection = Connection<T>;
+
+    fn try_connect(&mut self) -> Result<Connection<T>> {
+        let mut waiting = Waiting::new(&self.options.config);
+        let tried = drive(self, Deadline::Polled, &mut waiting);
+        tried.map(|connection| *connection).map_err(|error| error.about("connect_to", &self.address))
+    }
+
+    fn connect_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.interests(into);
+    }
+
+    fn connect_wake_at(&self) -> Option<Instant> {
+        self.wake_at()
+    }
+
+    fn address(&self) -> Arc<str> {
+        self.address.clone()
+    }
+}
+
+impl<T: Transport> Operation for Connecting<T> {
     type Output = Box<Connection<T>>;
 
     fn attempt(&mut self, _: bool) -> Result<Try<Box<Connection<T>>>> {
@@ -118,10 +190,10 @@ impl<T: Transport> Operation for Connecting<'_, T> {
     }
 }
 
-impl<T: Transport> Connecting<'_, T> {
+impl<T: Transport> Connecting<T> {
     fn dial(&mut self) -> Result<Try<Box<Connection<T>>>> {
         if self.places.is_empty() {
-            self.places = places::<T>(self.at, &self.options.config)?.into();
+            self.places = places::<T>(&self.at, &self.options.config)?.into();
         }
         let config = &self.options.config;
         let place = self.places.pop_front().ok_or_else(|| runtime_dir::no_such_server(config))?;

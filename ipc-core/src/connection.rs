@@ -3,12 +3,13 @@
 use std::{
     os::fd::{AsFd, BorrowedFd},
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
 use crate::{
-    Address, Config, ConnectOptions, Deadline, IpcConnection, IpcReceiver, IpcSender, Link, Peer, Receiver,
-    Result, Sender, StopHandle, Transport, WaitStrategy, connecting, drive::Waiting, pool::Pool,
-    shares::Slot, watch::Watch,
+    Address, Config, ConnectOptions, Deadline, Interests, IpcConnection, IpcDial, IpcReceiver, IpcSender,
+    Link, Peer, Receiver, Result, Sender, StopHandle, Transport, Wait, WaitStrategy, connecting,
+    drive::Waiting, pool::Pool, shares::Slot, watch::Watch,
 };
 
 /// A connection over the transport `T`. Dropping it says goodbye without waiting.
@@ -37,7 +38,7 @@ impl<T: Transport> Connection<T> {
     /// # Errors
     /// As [`IpcConnection::connect_to`].
     pub fn connect_with(at: &Address, options: &ConnectOptions) -> Result<Self> {
-        connecting::connect(at, options)
+        connecting::Connecting::new(at, options)?.finish()
     }
 
     /// A connection over a road that is up, without a handshake; both sides must do the same.
@@ -89,6 +90,14 @@ impl<T: Transport> Connection<T> {
     }
 }
 
+impl<T: Transport> IpcDial for Connection<T> {
+    type Connecting = connecting::Connecting<T>;
+
+    fn dial(at: &Address, options: &ConnectOptions) -> Result<Self::Connecting> {
+        connecting::Connecting::new(at, options)
+    }
+}
+
 impl<T: Transport> IpcConnection for Connection<T> {
     fn connect_to(at: &Address) -> Result<Self> {
         Self::connect_with(at, &ConnectOptions::default())
@@ -113,6 +122,14 @@ impl<T: Transport> IpcSender for Connection<T> {
         self.sender.feed_info_by(info, deadline)
     }
 
+    fn queue_info(&mut self, info: &[u8]) -> Result<()> {
+        self.sender.queue_info(info)
+    }
+
+    fn queued(&self) -> usize {
+        self.sender.queued()
+    }
+
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
         self.sender.send_many_by(infos, deadline)
     }
@@ -127,6 +144,18 @@ impl<T: Transport> IpcSender for Connection<T> {
 
     fn disconnect_from(&mut self) -> Result<()> {
         self.sender.disconnect_from()
+    }
+
+    fn try_disconnect_from(&mut self) -> Result<()> {
+        self.sender.try_disconnect_from()
+    }
+
+    fn send_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.sender.send_interests(into);
+    }
+
+    fn send_wake_at(&self) -> Option<Instant> {
+        self.sender.send_wake_at()
     }
 
     fn send_deadline(&self) -> Deadline {
@@ -159,6 +188,22 @@ impl<T: Transport> IpcReceiver for Connection<T> {
 
     fn has_buffered(&self) -> bool {
         self.receiver.has_buffered()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.receiver.is_drained() && !self.sender.has_unsent()
+    }
+
+    fn recv_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.receiver.recv_interests(into);
+        if self.sender.has_unsent() {
+            self.sender.outlet.tx.interests(into);
+        }
+    }
+
+    fn recv_wake_at(&self) -> Option<Instant> {
+        let unsent = self.sender.has_unsent().then(|| self.sender.send_wake_at()).flatten();
+        self.receiver.recv_wake_at().into_iter().chain(unsent).min()
     }
 
     fn recv_deadline(&self) -> Deadline {

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 pub enum Deadline {
     /// Never wait: what cannot be done at once is [`ErrorKind::WouldBlock`](crate::ErrorKind::WouldBlock).
     Now,
+    /// One try of a call whose wait is somebody else's, such as an async runtime's: as [`Now`](Self::Now), but a
+    /// pulled [`StopHandle`](crate::StopHandle) ends it as it would end the wait.
+    Polled,
     /// At most this long, counted from the first moment the call has to wait.
     Within(Duration),
     /// Until this instant.
@@ -22,7 +25,7 @@ impl Deadline {
     #[must_use]
     pub fn ends(self, now: Instant) -> Option<Instant> {
         match self {
-            Self::Now => Some(now),
+            Self::Now | Self::Polled => Some(now),
             Self::Within(span) => now.checked_add(span),
             Self::Until(instant) => Some(instant),
             Self::Forever => None,

@@ -1,6 +1,6 @@
 //! The only place that waits. Whatever blocks in hobnob is an [`Operation`] driven from here.
 
-use std::{io, time::Instant};
+use std::{io, os::fd::AsFd, time::Instant};
 
 use nix::{
     errno::Errno,
@@ -84,6 +84,16 @@ impl Waiting {
         deadline == Deadline::Forever && self.stop.is_none() && !self.watch.is_on()
     }
 
+    /// What ends a wait besides what is waited for.
+    pub(crate) fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        if let Some(stop) = &self.stop {
+            into.add(stop.as_fd(), Interest::Readable);
+        }
+        if let Some(witness) = &self.watch.witness {
+            into.add(witness.as_fd(), Interest::Readable);
+        }
+    }
+
     /// The same waits, deaf to the handle: for goodbyes.
     pub(crate) fn unstoppable(&self) -> Self {
         Self { stop: None, ..self.clone() }
@@ -99,9 +109,12 @@ pub(crate) fn drive<O: Operation>(
     waiting: &mut Waiting,
 ) -> Result<O::Output> {
     if deadline == Deadline::Now {
-        return at_once(op, &waiting.watch);
+        return at_once(op, waiting);
     }
     waiting.begin(deadline)?;
+    if deadline == Deadline::Polled {
+        return polled(op, waiting);
+    }
     let may_block = waiting.may_block(deadline);
     let turn = waiting.spinner.turn();
     // To sleep in the system call is to have given up trying again.
@@ -171,21 +184,34 @@ fn wait<O: Operation>(
     }
 }
 
+/// A call whose wait is somebody else's.
+fn polled<O: Operation>(op: &mut O, waiting: &mut Waiting) -> Result<O::Output> {
+    let tried = at_once(op, waiting);
+    match (&tried, &waiting.stop) {
+        (Err(error), Some(stop)) if *error.kind() == ErrorKind::WouldBlock => stop.ends_waits().and(tried),
+        _ => tried,
+    }
+}
+
 /// A call that must not wait.
 #[inline]
-fn at_once<O: Operation>(op: &mut O, watch: &Watch) -> Result<O::Output> {
-    let mut unarmed = 0;
+fn at_once<O: Operation>(op: &mut O, waiting: &mut Waiting) -> Result<O::Output> {
+    let Waiting { watch, seams, .. } = waiting;
+    let (mut unarmed, mut went_on) = (0, false);
     loop {
         match op.attempt(false)? {
-            Try::Done(done) => return Ok(done),
-            Try::Again => unarmed = 0,
+            Try::Done(done) => {
+                watch.went_on();
+                return Ok(done);
+            }
+            Try::Again => (unarmed, went_on) = (0, true),
             // Told "not now" while not armed, nobody would ring: only a peer that flickers brings it so far.
             Try::NotNow if op.arm()? || unarmed == MOST_UNARMED => break,
             Try::NotNow => unarmed += 1,
         }
     }
     if watch.is_on()
-        && let Some(why) = watch.verdict_at_once()
+        && let Some(why) = watch.verdict_at_once(seams.now(), op.is_under_way(), went_on)
     {
         return match op.attempt(false)? {
             Try::Done(done) => Ok(done),
@@ -206,7 +232,6 @@ fn park<O: Operation>(
     watch: &Watch,
     time: Option<std::time::Duration>,
 ) -> Result<()> {
-    use std::os::fd::AsFd;
     let mut interests = Interests::default();
     op.interests(&mut interests);
     if let Some(stop) = stop {

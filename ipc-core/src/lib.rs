@@ -57,6 +57,7 @@ mod watch;
 mod words;
 
 pub use address::{Address, Target};
+pub use connecting::{Connecting, connect};
 pub use connection::Connection;
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Holder, Result};
@@ -84,7 +85,7 @@ pub use transport::{
     Arrival, Capabilities, Got, Handshake, Interest, Interests, Link, Listener, Nonce, Place, Rx, Transport,
     Tx, Up, Wait,
 };
-pub use vocabulary::{IpcConnection, IpcReceiver, IpcSender, IpcServer};
+pub use vocabulary::{IpcConnecting, IpcConnection, IpcDial, IpcReceiver, IpcSender, IpcServer};
 
 /// The words as traits, and what they return.
 pub mod prelude {

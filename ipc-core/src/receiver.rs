@@ -3,6 +3,7 @@
 use std::{
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
+    time::Instant,
 };
 
 use crate::{
@@ -99,6 +100,19 @@ impl<T: Transport> IpcReceiver for Receiver<T> {
 
     fn has_buffered(&self) -> bool {
         self.intake.decoder.has_buffered()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.intake.is_drained()
+    }
+
+    fn recv_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.intake.rx.interests(into);
+        self.waiting.interests(into);
+    }
+
+    fn recv_wake_at(&self) -> Option<Instant> {
+        self.intake.rx.wake_at().into_iter().chain(self.waiting.watch.stalls_next()).min()
     }
 
     fn recv_deadline(&self) -> Deadline {

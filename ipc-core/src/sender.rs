@@ -3,11 +3,12 @@
 use std::{
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
-    Deadline, Error, ErrorKind, IpcSender, Result, StopHandle, Traffic, Transport, Tx, WaitStrategy,
+    Deadline, Error, ErrorKind, Interests, IpcSender, Result, StopHandle, Traffic, Transport, Tx, Wait,
+    WaitStrategy,
     connection::Shared,
     drive::{Waiting, drive},
     frame::{FrameKind, HEADER},
@@ -119,18 +120,23 @@ impl<T: Transport> Sender<T> {
     }
 
     fn disconnect(&mut self, deadline: Deadline) -> Result<()> {
+        self.leave(deadline).map_err(|error| if gave_up(&error) { self.outlet.undelivered() } else { error })
+    }
+
+    /// The same; a wait that ended is told as that.
+    fn leave(&mut self, deadline: Deadline) -> Result<()> {
         let deadline = deadline.started(self.waiting.seams.now());
         if matches!(self.outlet.stage, Stage::Greeting | Stage::Open) {
             match self.push(FrameKind::Goodbye, &[], deadline) {
                 Ok(()) => self.outlet.stage = Stage::Leaving,
-                Err(error) if gave_up(&error) => return Err(self.outlet.undelivered()),
+                Err(error) if gave_up(&error) => return Err(error),
                 Err(_) => {}
             }
         }
         if self.outlet.stage == Stage::Leaving {
             match drive(&mut Flush(&mut self.outlet), deadline, &mut self.waiting.unstoppable()) {
                 Ok(()) => self.outlet.stage = Stage::Ended,
-                Err(error) if gave_up(&error) => return Err(self.outlet.undelivered()),
+                Err(error) if gave_up(&error) => return Err(error),
                 Err(_) => {}
             }
         }
@@ -189,6 +195,17 @@ impl<T: Transport> IpcSender for Sender<T> {
         self.feed(info, deadline).map_err(|error| error.about("feed_info", &self.shared.address))
     }
 
+    fn queue_info(&mut self, info: &[u8]) -> Result<()> {
+        self.check(info).map_err(|error| error.about("queue_info", &self.shared.address))?;
+        self.outlet.outbox.put(FrameKind::Data, length(info), info);
+        self.traffic.count(info.len());
+        Ok(())
+    }
+
+    fn queued(&self) -> usize {
+        self.outlet.outbox.rest().len()
+    }
+
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
         self.send_all(infos, deadline).map_err(|error| error.about("send_many", &self.shared.address))
     }
@@ -204,6 +221,19 @@ impl<T: Transport> IpcSender for Sender<T> {
 
     fn disconnect_from(&mut self) -> Result<()> {
         self.disconnect_from_by(Deadline::Within(DISCONNECT))
+    }
+
+    fn try_disconnect_from(&mut self) -> Result<()> {
+        self.leave(Deadline::Now).map_err(|error| error.about("disconnect_from", &self.shared.address))
+    }
+
+    fn send_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.outlet.tx.interests(into);
+        self.waiting.interests(into);
+    }
+
+    fn send_wake_at(&self) -> Option<Instant> {
+        self.outlet.tx.wake_at().into_iter().chain(self.waiting.watch.stalls_next()).min()
     }
 
     fn send_deadline(&self) -> Deadline {

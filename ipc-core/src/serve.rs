@@ -20,6 +20,14 @@ pub struct Served {
     pub stats: ServerStats,
 }
 
+impl Served {
+    /// How one ended that was served by other means.
+    #[must_use]
+    pub fn new(clients: u64, abandoned: usize, stats: ServerStats) -> Self {
+        Self { clients, abandoned, stats }
+    }
+}
+
 /// Takes clients in and gives each a thread that runs `handler`, until the server's [`StopHandle`] is pulled.
 /// There are never more threads than the server admits clients; one more client is told `Busy`.
 ///

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
+    os::fd::AsFd,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -290,6 +291,19 @@ impl<T: Transport> Server<T> {
         Ok(())
     }
 
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        match (self.readiness.descriptor(), &self.listener) {
+            (Some(one), _) => into.add(one, crate::Interest::Readable),
+            (None, Some(listener)) => {
+                if self.paused.is_none() {
+                    listener.interests(into);
+                }
+                self.half_open.add_interests(into);
+            }
+            (None, None) => {}
+        }
+    }
+
     fn next_wake(&self) -> Option<Instant> {
         self.half_open.next_expiry().into_iter().chain(self.paused).min()
     }
@@ -366,6 +380,21 @@ impl<T: Transport> IpcServer for Server<T> {
         self.waiting.stop = Some(handle.clone());
     }
 
+    fn accept_deadline(&self) -> Deadline {
+        self.accept
+    }
+
+    fn accept_interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.interests(into);
+        if let Some(stop) = &self.waiting.stop {
+            into.add(stop.as_fd(), crate::Interest::Readable);
+        }
+    }
+
+    fn accept_wake_at(&self) -> Option<Instant> {
+        self.next_wake()
+    }
+
     fn address(&self) -> &str {
         &self.door.address
     }
@@ -430,16 +459,7 @@ impl<T: Transport> Operation for Accept<'_, T> {
     }
 
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
-        match (self.server.readiness.descriptor(), &self.server.listener) {
-            (Some(one), _) => into.add(one, crate::Interest::Readable),
-            (None, Some(listener)) => {
-                if self.server.paused.is_none() {
-                    listener.interests(into);
-                }
-                self.server.half_open.add_interests(into);
-            }
-            (None, None) => {}
-        }
+        self.server.interests(into);
     }
 
     fn wake_at(&self) -> Option<Instant> {

@@ -202,6 +202,10 @@ pub trait Tx: Wait + AsFd {
 
 /// The half that receives.
 pub trait Rx: Wait + AsFd {
+    /// Whether a read that fills less than its room has emptied the road, so that the next one would be in vain
+    /// before a descriptor tells of more.
+    const SHORT_IS_ALL: bool = false;
+
     /// Receives what is there into `rooms`, one after the other; the first is never empty. `may_block` as in
     /// [`Tx::try_send`].
     ///

@@ -1,8 +1,10 @@
 //! The seven words, as traits. They mean the same on every transport.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, sync::Arc, time::Instant};
 
-use crate::{Address, Deadline, Peer, Result, ServerStats, StopHandle, WaitStrategy};
+use crate::{
+    Address, ConnectOptions, Deadline, Interests, Peer, Result, ServerStats, StopHandle, WaitStrategy,
+};
 
 /// Has a name, and takes clients in.
 pub trait IpcServer: Send {
@@ -54,6 +56,16 @@ pub trait IpcServer: Send {
 
     /// Lets this handle end `accept_client`, instead of the server's own.
     fn stop_with(&mut self, handle: &StopHandle);
+
+    /// How long [`accept_client`](Self::accept_client) waits.
+    fn accept_deadline(&self) -> Deadline;
+
+    /// For event loops and runtimes: every descriptor whose event means that a
+    /// [`try_accept_client`](Self::try_accept_client) that would have blocked may go on.
+    fn accept_interests<'a>(&'a self, into: &mut Interests<'a>);
+
+    /// When to try again even if none of them says so.
+    fn accept_wake_at(&self) -> Option<Instant>;
 
     /// The address that clients can use, with its transport.
     fn address(&self) -> &str;
@@ -109,6 +121,16 @@ pub trait IpcSender: AsFd + Send {
         self.feed_info_by(info, self.send_deadline())
     }
 
+    /// Has the whole message accepted and keeps it here, however much is [queued](Self::queued) already. It leaves as
+    /// one that was fed does. Never waits: whoever calls this bounds the queue.
+    ///
+    /// # Errors
+    /// `TooLarge`, `PeerGone`, `Closed`.
+    fn queue_info(&mut self, info: &[u8]) -> Result<()>;
+
+    /// How many bytes were accepted and are still here: messages and their headers.
+    fn queued(&self) -> usize;
+
     /// Has `infos` accepted, each whole and in order, in as few system calls as they fit in, and says how many
     /// were; like sendmmsg(2), fewer than all only if it had to give up after some.
     ///
@@ -151,6 +173,19 @@ pub trait IpcSender: AsFd + Send {
     /// # Errors
     /// As there.
     fn disconnect_from(&mut self) -> Result<()>;
+
+    /// [`disconnect_from`](Self::disconnect_from) without waiting, to be tried until it is done.
+    ///
+    /// # Errors
+    /// `WouldBlock`: it is not done; else as there.
+    fn try_disconnect_from(&mut self) -> Result<()>;
+
+    /// For event loops and runtimes: every descriptor whose event means that a `try_` that would have blocked may
+    /// go on.
+    fn send_interests<'a>(&'a self, into: &mut Interests<'a>);
+
+    /// When to try again even if none of them says so.
+    fn send_wake_at(&self) -> Option<Instant>;
 
     /// How long [`send_info`](Self::send_info) waits.
     fn send_deadline(&self) -> Deadline;
@@ -212,6 +247,17 @@ pub trait IpcReceiver: AsFd + Send {
     /// Whether bytes have come that were not handed out yet. The descriptor does not fire for them.
     fn has_buffered(&self) -> bool;
 
+    /// Whether all that had come by the last read was taken, so that a try is in vain before a descriptor tells of
+    /// more. False where that is not known.
+    fn is_drained(&self) -> bool;
+
+    /// For event loops and runtimes: every descriptor whose event means that a
+    /// [`try_recv_info`](Self::try_recv_info) that would have blocked may go on.
+    fn recv_interests<'a>(&'a self, into: &mut Interests<'a>);
+
+    /// When to try again even if none of them says so.
+    fn recv_wake_at(&self) -> Option<Instant>;
+
     /// How long [`recv_info`](Self::recv_info) waits.
     fn recv_deadline(&self) -> Deadline;
 
@@ -223,6 +269,39 @@ pub trait IpcReceiver: AsFd + Send {
 
     /// Lets this handle end waits for messages.
     fn stop_receiving_with(&mut self, handle: &StopHandle);
+}
+
+/// A connection that is being made, for those who wait elsewhere. Dropping it gives up.
+pub trait IpcConnecting: Send {
+    /// What it becomes.
+    type Connection;
+
+    /// Goes on as far as it can without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock`: not yet; else as [`IpcConnection::connect_to`], and it is over.
+    fn try_connect(&mut self) -> Result<Self::Connection>;
+
+    /// Every descriptor whose event means that the next try may go further. They are others after each try.
+    fn connect_interests<'a>(&'a self, into: &mut Interests<'a>);
+
+    /// When to try again even if none of them says so.
+    fn connect_wake_at(&self) -> Option<Instant>;
+
+    /// What is connected to.
+    fn address(&self) -> Arc<str>;
+}
+
+/// A connection that can be made without waiting for it.
+pub trait IpcDial: IpcConnection + Sized {
+    /// What it is until then.
+    type Connecting: IpcConnecting<Connection = Self>;
+
+    /// Begins to connect to the server at `at`. The options' deadline is the caller's to keep.
+    ///
+    /// # Errors
+    /// `BadAddress`, and what can be known without a try.
+    fn dial(at: &Address, options: &ConnectOptions) -> Result<Self::Connecting>;
 }
 
 /// Both directions. Unsplit, its descriptor is the receiving half's.

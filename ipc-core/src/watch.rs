@@ -17,11 +17,13 @@ pub(crate) struct Watch {
     /// Readable once the peer's process is gone (pidfd_open(2)).
     pub(crate) witness: Option<Arc<OwnedFd>>,
     stall: Option<Duration>,
+    /// Since when calls that do not wait have found something under way that did not go on.
+    stuck: Option<Instant>,
 }
 
 impl Watch {
     pub(crate) fn new(config: &Config, witness: Option<OwnedFd>) -> Self {
-        Self { witness: witness.map(Arc::new), stall: config.stall }
+        Self { witness: witness.map(Arc::new), stall: config.stall, stuck: None }
     }
 
     /// Whether there is anything to look at.
@@ -39,9 +41,27 @@ impl Watch {
         stalled.then_some(ErrorKind::Stalled)
     }
 
-    /// The same for a call that does not wait.
-    pub(crate) fn verdict_at_once(&self) -> Option<ErrorKind> {
-        self.peer_is_gone().then_some(ErrorKind::PeerGone)
+    /// The same for a call that does not wait, and has found something under way that went on, or did not.
+    pub(crate) fn verdict_at_once(
+        &mut self,
+        now: Instant,
+        under_way: bool,
+        went_on: bool,
+    ) -> Option<ErrorKind> {
+        let since = self.stuck.filter(|_| !went_on).unwrap_or(now);
+        self.stuck = (self.stall.is_some() && under_way).then_some(since);
+        self.verdict(now, self.stuck)
+    }
+
+    /// A call that does not wait was done.
+    #[inline]
+    pub(crate) fn went_on(&mut self) {
+        self.stuck = None;
+    }
+
+    /// When the next call that does not wait has something to say of a stall.
+    pub(crate) fn stalls_next(&self) -> Option<Instant> {
+        self.stalls_at(self.stuck)
     }
 
     /// When something that last went on at `since` will count as stalled.

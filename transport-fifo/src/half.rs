@@ -153,6 +153,8 @@ impl Tx {
 }
 
 impl ipc_core::Rx for Rx {
+    const SHORT_IS_ALL: bool = true;
+
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got> {
         let description = self.end.description(may_block && self.writer != Writer::Awaited);
         let count = match rooms {

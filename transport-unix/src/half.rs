@@ -77,6 +77,8 @@ impl Tx {
 }
 
 impl ipc_core::Rx for Rx {
+    const SHORT_IS_ALL: bool = true;
+
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got> {
         let (socket, flags) = (self.0.as_raw_fd(), flags(may_block));
         let received = match rooms {

@@ -1,0 +1,218 @@
+//! A connection as futures.
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use ipc_core::{
+    Address, ConnectOptions, Deadline, ErrorKind, Interests, IpcConnection, IpcDial, Peer, Result, StopHandle,
+};
+
+use crate::{
+    Receiver, Runtime, Sender, connecting,
+    ender::{Ender, Half},
+    ops::{Op, Out, Recv},
+    waiter::{Ends, Waiter},
+};
+
+/// A connection whose calls are futures. Dropping it says goodbye without waiting.
+pub struct Connection<R: Runtime, C> {
+    pub(crate) waiter: Waiter<R>,
+    pub(crate) connection: C,
+}
+
+const DISCONNECT: Duration = Duration::from_secs(5);
+
+impl<R: Runtime, C: IpcDial> Connection<R, C> {
+    /// Connects to the server at `at`, within 5 s.
+    ///
+    /// # Errors
+    /// As [`IpcConnection::connect_to`].
+    pub async fn connect_to(at: &Address) -> Result<Self> {
+        Self::connect_with(at, &ConnectOptions::default()).await
+    }
+
+    /// Connects with options.
+    ///
+    /// # Errors
+    /// As [`IpcConnection::connect_to`].
+    pub async fn connect_with(at: &Address, options: &ConnectOptions) -> Result<Self> {
+        connecting::connect::<R, C>(at, options).await.map(Self::new)
+    }
+}
+
+impl<R: Runtime, C: IpcConnection> Connection<R, C> {
+    /// Makes futures of the calls of a connection.
+    #[must_use]
+    pub fn new(connection: C) -> Self {
+        Self { waiter: Waiter::new(Half::Receiving), connection }
+    }
+
+    /// Has the whole message accepted and handed to the kernel. Dropped before it is done, it has had all of the
+    /// message accepted or nothing of it; what was accepted leaves with the next call, or while a message is waited for.
+    ///
+    /// # Errors
+    /// As [`IpcSender::send_info_by`](ipc_core::IpcSender::send_info_by).
+    pub async fn send_info(&mut self, info: &[u8]) -> Result<()> {
+        self.send_info_by(info, self.connection.send_deadline()).await
+    }
+
+    /// [`send_info`](Self::send_info) with a deadline of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
+        let mut ends = Ends::by(deadline);
+        self.run(Out::Send(info), &mut ends).await?;
+        // It was accepted; what the peer has no room for is still here.
+        self.run(Out::Flush, &mut ends).await.or_else(if_late)
+    }
+
+    /// Has the whole message accepted, to leave together with others: with the next [`send_info`](Self::send_info) or
+    /// [`flush_info`](Self::flush_info), before a message is waited for, or when 64 KiB have gathered.
+    ///
+    /// # Errors
+    /// As [`send_info`](Self::send_info).
+    pub async fn feed_info(&mut self, info: &[u8]) -> Result<()> {
+        self.feed_info_by(info, self.connection.send_deadline()).await
+    }
+
+    /// [`feed_info`](Self::feed_info) with a deadline of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
+        self.run(Out::Feed(info), &mut Ends::by(deadline)).await
+    }
+
+    /// Hands what was accepted and is still here to the kernel.
+    ///
+    /// # Errors
+    /// As [`IpcSender::flush_info_by`](ipc_core::IpcSender::flush_info_by).
+    pub async fn flush_info(&mut self) -> Result<()> {
+        self.flush_info_by(self.connection.send_deadline()).await
+    }
+
+    /// [`flush_info`](Self::flush_info) with a deadline of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn flush_info_by(&mut self, deadline: Deadline) -> Result<()> {
+        self.run(Out::Flush, &mut Ends::by(deadline)).await
+    }
+
+    /// Puts the next message into `into`, in place of what was there. False is the peer's goodbye. Dropped before it
+    /// is done, it has taken nothing.
+    ///
+    /// # Errors
+    /// As [`IpcReceiver::recv_info_by`](ipc_core::IpcReceiver::recv_info_by).
+    pub async fn recv_info(&mut self, into: &mut Vec<u8>) -> Result<bool> {
+        self.recv_info_by(into, self.connection.recv_deadline()).await
+    }
+
+    /// [`recv_info`](Self::recv_info) with a deadline of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool> {
+        self.run(Recv(into), &mut Ends::by(deadline)).await
+    }
+
+    /// Hands everything accepted and a goodbye to the kernel, within 5 s. Receiving goes on.
+    ///
+    /// # Errors
+    /// As [`IpcSender::disconnect_from_by`](ipc_core::IpcSender::disconnect_from_by).
+    pub async fn disconnect_from(&mut self) -> Result<()> {
+        self.disconnect_from_by(DISCONNECT.into()).await
+    }
+
+    /// [`disconnect_from`](Self::disconnect_from) with a deadline of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn disconnect_from_by(&mut self, deadline: Deadline) -> Result<()> {
+        match self.run(Out::Leave, &mut Ends::by(deadline)).await {
+            // What is still here is told.
+            Err(error) if is_late(&error) => self.connection.disconnect_from_by(Deadline::Now),
+            left => left,
+        }
+    }
+
+    /// Two halves for two tasks. Dropping one closes its direction only.
+    #[must_use]
+    pub fn split(self) -> (Sender<R>, Receiver<R>)
+    where
+        C: 'static,
+    {
+        let Self { waiter, connection } = self;
+        let (mut ours, mut theirs) = (Interests::default(), Interests::default());
+        connection.send_interests(&mut ours);
+        connection.recv_interests(&mut theirs);
+        let (shared, ender) = (waiter.sources.share(&ours, &theirs), waiter.ender.clone());
+        let (sender, receiver) = Box::new(connection).split();
+        (Sender { waiter: Waiter::over(shared, Half::Sending, ender), sender }, Receiver { waiter, receiver })
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        self.connection.peer()
+    }
+
+    /// Lets this handle end every wait of this connection. It takes a descriptor for each connection.
+    pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.connection.stop_with(handle);
+    }
+
+    /// The connection itself, to set its deadlines and to ask what was counted. It must not be replaced by another.
+    #[must_use]
+    pub fn get_ref(&self) -> &C {
+        &self.connection
+    }
+
+    /// Sets how long every later [`recv_info`](Self::recv_info) waits.
+    pub fn set_recv_deadline(&mut self, deadline: Deadline) {
+        self.connection.set_recv_deadline(deadline);
+    }
+
+    /// Sets how long every later [`send_info`](Self::send_info) waits.
+    pub fn set_send_deadline(&mut self, deadline: Deadline) {
+        self.connection.set_send_deadline(deadline);
+    }
+
+    pub(crate) fn end_with(&mut self, ender: &Arc<Ender>) {
+        self.waiter.ender = Some(ender.clone());
+    }
+
+    pub(crate) fn poll_op<O: Op<C>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut op: O,
+        ends: &mut Ends,
+    ) -> Poll<Result<O::Output>> {
+        self.waiter.poll(cx, &mut self.connection, &mut op, ends)
+    }
+
+    async fn run<O: Op<C>>(&mut self, mut op: O, ends: &mut Ends) -> Result<O::Output> {
+        let Self { waiter, connection } = self;
+        poll_fn(|cx| waiter.poll(cx, connection, &mut op, ends)).await
+    }
+}
+
+/// A message that was accepted is accepted, though the time is over.
+pub(crate) fn if_late(error: ipc_core::Error) -> Result<()> {
+    if is_late(&error) { Ok(()) } else { Err(error) }
+}
+
+pub(crate) fn is_late(error: &ipc_core::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Stopped | ErrorKind::WouldBlock)
+}
+
+impl<R: Runtime, C: std::fmt::Debug> std::fmt::Debug for Connection<R, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.connection.fmt(f)
+    }
+}

@@ -1,0 +1,124 @@
+//! The halves of a connection, for two tasks.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use ipc_core::{Deadline, IpcReceiver, IpcSender, Result};
+
+use crate::{
+    Runtime,
+    connection::{if_late, is_late},
+    ops::{Op, Out, Recv},
+    waiter::{Ends, Waiter},
+};
+
+/// The half that sends. Dropping it says goodbye without waiting.
+pub struct Sender<R: Runtime> {
+    pub(crate) waiter: Waiter<R>,
+    pub(crate) sender: Box<dyn IpcSender>,
+}
+
+/// The half that receives.
+pub struct Receiver<R: Runtime> {
+    pub(crate) waiter: Waiter<R>,
+    pub(crate) receiver: Box<dyn IpcReceiver>,
+}
+
+impl<R: Runtime> Sender<R> {
+    /// As [`Connection::send_info`](crate::Connection::send_info).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_info(&mut self, info: &[u8]) -> Result<()> {
+        self.send_info_by(info, self.sender.send_deadline()).await
+    }
+
+    /// As [`Connection::send_info_by`](crate::Connection::send_info_by).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
+        let mut ends = Ends::by(deadline);
+        self.run(Out::Send(info), &mut ends).await?;
+        self.run(Out::Flush, &mut ends).await.or_else(if_late)
+    }
+
+    /// As [`Connection::feed_info`](crate::Connection::feed_info).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn feed_info(&mut self, info: &[u8]) -> Result<()> {
+        let mut ends = Ends::by(self.sender.send_deadline());
+        self.run(Out::Feed(info), &mut ends).await
+    }
+
+    /// As [`Connection::flush_info`](crate::Connection::flush_info).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn flush_info(&mut self) -> Result<()> {
+        let mut ends = Ends::by(self.sender.send_deadline());
+        self.run(Out::Flush, &mut ends).await
+    }
+
+    /// As [`Connection::disconnect_from`](crate::Connection::disconnect_from).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn disconnect_from(&mut self) -> Result<()> {
+        self.disconnect_from_by(Duration::from_secs(5).into()).await
+    }
+
+    /// As [`Connection::disconnect_from_by`](crate::Connection::disconnect_from_by).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn disconnect_from_by(&mut self, deadline: Deadline) -> Result<()> {
+        match self.run(Out::Leave, &mut Ends::by(deadline)).await {
+            Err(error) if is_late(&error) => self.sender.disconnect_from_by(Deadline::Now),
+            left => left,
+        }
+    }
+
+    pub(crate) fn poll_op<O: Op<dyn IpcSender>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut op: O,
+        ends: &mut Ends,
+    ) -> Poll<Result<O::Output>> {
+        self.waiter.poll(cx, &mut *self.sender, &mut op, ends)
+    }
+
+    async fn run<O: Op<dyn IpcSender>>(&mut self, mut op: O, ends: &mut Ends) -> Result<O::Output> {
+        let Self { waiter, sender } = self;
+        poll_fn(|cx| waiter.poll(cx, &mut **sender, &mut op, ends)).await
+    }
+}
+
+impl<R: Runtime> Receiver<R> {
+    /// As [`Connection::recv_info`](crate::Connection::recv_info).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn recv_info(&mut self, into: &mut Vec<u8>) -> Result<bool> {
+        self.recv_info_by(into, self.receiver.recv_deadline()).await
+    }
+
+    /// As [`Connection::recv_info_by`](crate::Connection::recv_info_by).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool> {
+        let Self { waiter, receiver } = self;
+        let (mut op, mut ends) = (Recv(into), Ends::by(deadline));
+        poll_fn(|cx| waiter.poll(cx, &mut **receiver, &mut op, &mut ends)).await
+    }
+
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<bool>> {
+        let mut ends = Ends::by(Deadline::Forever);
+        self.waiter.poll(cx, &mut *self.receiver, &mut Recv(into), &mut ends)
+    }
+}

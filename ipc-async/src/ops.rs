@@ -1,0 +1,104 @@
+//! The calls that a [`Waiter`](crate::waiter::Waiter) tries: one step of each word, and what it waits for.
+
+use std::time::Instant;
+
+use ipc_core::{Deadline, Interests, IpcReceiver, IpcSender, IpcServer, Result};
+
+/// A call on something, which is tried until it is done.
+pub(crate) trait Op<C: ?Sized> {
+    type Output;
+
+    /// One try; `WouldBlock` says that it is not done.
+    fn attempt(&mut self, on: &mut C) -> Result<Self::Output>;
+    fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>);
+    fn wake_at(&self, on: &C) -> Option<Instant>;
+
+    /// Whether there is something that no descriptor tells of.
+    fn is_at_hand(&self, _: &C) -> bool {
+        false
+    }
+
+    /// Whether a try finds nothing before a descriptor tells of something.
+    fn is_in_vain(&self, _: &C) -> bool {
+        false
+    }
+}
+
+/// Takes a message.
+pub(crate) struct Recv<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl<C: IpcReceiver + ?Sized> Op<C> for Recv<'_> {
+    type Output = bool;
+
+    fn attempt(&mut self, on: &mut C) -> Result<bool> {
+        on.recv_info_by(self.0, Deadline::Polled)
+    }
+
+    fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {
+        on.recv_interests(into);
+    }
+
+    fn wake_at(&self, on: &C) -> Option<Instant> {
+        on.recv_wake_at()
+    }
+
+    fn is_at_hand(&self, on: &C) -> bool {
+        on.has_buffered()
+    }
+
+    fn is_in_vain(&self, on: &C) -> bool {
+        on.is_drained()
+    }
+}
+
+/// What waits for room.
+pub(crate) enum Out<'a> {
+    /// Has a message accepted.
+    Send(&'a [u8]),
+    /// Has a message accepted, to leave with others.
+    Feed(&'a [u8]),
+    /// Hands what was accepted to the kernel.
+    Flush,
+    /// Says goodbye.
+    Leave,
+}
+
+impl<C: IpcSender + ?Sized> Op<C> for Out<'_> {
+    type Output = ();
+
+    fn attempt(&mut self, on: &mut C) -> Result<()> {
+        match self {
+            Self::Send(info) => on.send_info_by(info, Deadline::Polled),
+            Self::Feed(info) => on.feed_info_by(info, Deadline::Polled),
+            Self::Flush => on.flush_info_by(Deadline::Polled),
+            Self::Leave => on.try_disconnect_from(),
+        }
+    }
+
+    fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {
+        on.send_interests(into);
+    }
+
+    fn wake_at(&self, on: &C) -> Option<Instant> {
+        on.send_wake_at()
+    }
+}
+
+/// Takes a client in.
+pub(crate) struct Accept;
+
+impl<S: IpcServer> Op<S> for Accept {
+    type Output = S::Client;
+
+    fn attempt(&mut self, on: &mut S) -> Result<S::Client> {
+        on.accept_client_by(Deadline::Polled)
+    }
+
+    fn interests<'a>(&self, on: &'a S, into: &mut Interests<'a>) {
+        on.accept_interests(into);
+    }
+
+    fn wake_at(&self, on: &S) -> Option<Instant> {
+        on.accept_wake_at()
+    }
+}

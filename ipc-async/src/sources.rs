@@ -1,0 +1,111 @@
+//! The descriptors of a connection, half or server, as the runtime watches them.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use ipc_core::{Interest, Interests};
+
+use crate::{Ready, Runtime, Source};
+
+/// Watched once each, when first waited for.
+pub(crate) struct Sources<R: Runtime>(Vec<Known<R>>);
+
+struct Known<R: Runtime> {
+    fd: RawFd,
+    source: Arc<R::Source>,
+    /// A copy of a descriptor that somebody else watches, too. Dropped after the source.
+    _copy: Option<Arc<OwnedFd>>,
+}
+
+/// What is said to be ready. `first` is what is waited for in the first place.
+pub(crate) struct Guards<'a, R: Runtime> {
+    first: Option<<R::Source as Source>::Ready<'a>>,
+    others: Vec<<R::Source as Source>::Ready<'a>>,
+}
+
+impl<R: Runtime> Default for Sources<R> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<R: Runtime> Sources<R> {
+    /// Those of these descriptors that may be ready; of the others the task is told.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        interests: &Interests<'_>,
+    ) -> io::Result<Guards<'_, R>> {
+        for (fd, _) in interests.iter() {
+            if !self.0.iter().any(|known| known.fd == fd.as_raw_fd()) {
+                self.0.push(Known::new(fd)?);
+            }
+        }
+        let mut guards = Guards { first: None, others: Vec::new() };
+        for (place, (fd, interest)) in interests.iter().enumerate() {
+            let known = self.0.iter().find(|known| known.fd == fd.as_raw_fd());
+            match known.map(|known| known.source.poll_ready(cx, interest)) {
+                Some(Poll::Ready(ready)) if place == 0 => guards.first = Some(ready?),
+                Some(Poll::Ready(ready)) => guards.others.push(ready?),
+                // All are known by now.
+                Some(Poll::Pending) | None => {}
+            }
+        }
+        Ok(guards)
+    }
+
+    /// For the half that sends: what the half that receives waits for in another way. One task at a time waits for
+    /// each interest in a source.
+    pub(crate) fn share(&self, ours: &Interests<'_>, theirs: &Interests<'_>) -> Self {
+        let is_theirs = |fd: RawFd, interest| {
+            theirs.iter().any(|(their, other)| their.as_raw_fd() == fd && is_read(other) == is_read(interest))
+        };
+        let shared = ours.iter().filter(|(fd, interest)| !is_theirs(fd.as_raw_fd(), *interest));
+        let known = shared.filter_map(|(fd, _)| self.0.iter().find(|known| known.fd == fd.as_raw_fd()));
+        Self(known.map(Known::clone).collect())
+    }
+}
+
+fn is_read(interest: Interest) -> bool {
+    interest != Interest::Writable
+}
+
+impl<R: Runtime> Known<R> {
+    fn new(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let (source, copy) = match R::watch(fd) {
+            // A handle or a peer's process that others wait for, too.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let copy = fd.try_clone_to_owned()?;
+                (R::watch(std::os::fd::AsFd::as_fd(&copy))?, Some(Arc::new(copy)))
+            }
+            watched => (watched?, None),
+        };
+        Ok(Self { fd: fd.as_raw_fd(), source: Arc::new(source), _copy: copy })
+    }
+}
+
+impl<R: Runtime> Clone for Known<R> {
+    fn clone(&self) -> Self {
+        Self { fd: self.fd, source: self.source.clone(), _copy: self._copy.clone() }
+    }
+}
+
+impl<R: Runtime> Guards<'_, R> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.others.is_empty()
+    }
+
+    /// A try has found nothing.
+    pub(crate) fn clear(self) {
+        self.first.into_iter().chain(self.others).for_each(Ready::clear);
+    }
+
+    /// A try has taken all there was of what is waited for first.
+    pub(crate) fn clear_first(self) {
+        self.first.into_iter().for_each(Ready::clear);
+    }
+}

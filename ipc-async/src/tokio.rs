@@ -1,0 +1,69 @@
+//! tokio: readiness is remembered until a try clears it.
+
+use std::{
+    io,
+    os::fd::BorrowedFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use ipc_core::Interest;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+
+use crate::{
+    Ready, Runtime, Source,
+    sys::{self, Watched},
+};
+
+/// The tokio runtime that is current where a call is made.
+#[derive(Debug)]
+pub enum Tokio {}
+
+impl Runtime for Tokio {
+    type Source = AsyncFd<Watched>;
+    type Sleep = tokio::time::Sleep;
+
+    fn watch(fd: BorrowedFd<'_>) -> io::Result<Self::Source> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(io::Error::other("no tokio runtime is running here: expected to be polled in one"));
+        }
+        // A runtime without its I/O driver panics, and cannot be asked before.
+        catch_unwind(AssertUnwindSafe(|| sys::tokio(fd))).unwrap_or_else(|_| {
+            Err(io::Error::other("this tokio runtime has no I/O driver: expected enable_io()"))
+        })
+    }
+
+    fn sleep_until(at: Instant) -> Self::Sleep {
+        tokio::time::sleep_until(at.into())
+    }
+
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+}
+
+impl Source for AsyncFd<Watched> {
+    type Ready<'a> = AsyncFdReadyGuard<'a, Watched>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<Self::Ready<'_>>> {
+        match interest {
+            Interest::Readable => self.poll_read_ready(cx),
+            Interest::Writable => self.poll_write_ready(cx),
+            // Room is no news, but that nobody reads any more is told with it.
+            Interest::Hangup => loop {
+                let mut guard = ready!(self.poll_write_ready(cx))?;
+                if guard.ready().is_write_closed() || guard.ready().is_read_closed() {
+                    return Poll::Ready(Ok(guard));
+                }
+                guard.clear_ready();
+            },
+        }
+    }
+}
+
+impl Ready for AsyncFdReadyGuard<'_, Watched> {
+    fn clear(mut self) {
+        self.clear_ready();
+    }
+}

@@ -1,0 +1,125 @@
+//! The only place here that waits: tries a call, and has the runtime wait for what it names.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use ipc_core::{Deadline, ErrorKind, Interests, Result};
+
+use crate::{
+    Runtime,
+    ender::{Ender, Half},
+    ops::Op,
+    sources::Sources,
+};
+
+/// How a connection, half or server waits. Declared before it wherever they are kept, so that nothing is watched that
+/// is closed.
+pub(crate) struct Waiter<R: Runtime> {
+    pub(crate) sources: Sources<R>,
+    timer: Timer<R>,
+    pub(crate) ender: Option<Arc<Ender>>,
+    half: Half,
+}
+
+impl<R: Runtime> Waiter<R> {
+    pub(crate) fn new(half: Half) -> Self {
+        Self::over(Sources::default(), half, None)
+    }
+
+    pub(crate) fn over(sources: Sources<R>, half: Half, ender: Option<Arc<Ender>>) -> Self {
+        Self { sources, timer: Timer { at: None, sleep: None }, ender, half }
+    }
+
+    /// Tries until it is done or would block, and then waits with the task.
+    pub(crate) fn poll<C: ?Sized, O: Op<C>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        on: &mut C,
+        op: &mut O,
+        ends: &mut Ends,
+    ) -> Poll<Result<O::Output>> {
+        if let Some(ender) = &self.ender {
+            ender.ends_calls()?;
+        }
+        if op.is_at_hand(on) {
+            match op.attempt(on) {
+                Err(error) if *error.kind() == ErrorKind::WouldBlock => {}
+                tried => return Poll::Ready(tried),
+            }
+        }
+        let mut tried = op.is_in_vain(on);
+        loop {
+            let mut interests = Interests::default();
+            op.interests(on, &mut interests);
+            let guards = self.sources.poll(cx, &interests)?;
+            if tried && guards.is_empty() {
+                if let Some(ender) = &self.ender {
+                    ender.poll_waits(cx, self.half)?;
+                }
+                let ends = ends.at();
+                let until = ends.into_iter().chain(op.wake_at(on)).min();
+                if !self.timer.is_over(cx, until) {
+                    return Poll::Pending;
+                }
+                if ends.is_some_and(|ends| ends <= Instant::now()) {
+                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+                }
+            }
+            match op.attempt(on) {
+                Err(error) if *error.kind() == ErrorKind::WouldBlock => guards.clear(),
+                done => {
+                    if op.is_in_vain(on) {
+                        guards.clear_first();
+                    }
+                    return Poll::Ready(done);
+                }
+            }
+            tried = true;
+        }
+    }
+}
+
+/// When a call gives up; counted from when it first has to wait.
+pub(crate) struct Ends {
+    deadline: Deadline,
+    at: Option<Option<Instant>>,
+}
+
+impl Ends {
+    pub(crate) fn by(deadline: Deadline) -> Self {
+        Self { deadline, at: None }
+    }
+
+    pub(crate) fn at(&mut self) -> Option<Instant> {
+        *self.at.get_or_insert_with(|| self.deadline.ends(Instant::now()))
+    }
+}
+
+/// A timer of the runtime, made when there is something to wait for.
+pub(crate) struct Timer<R: Runtime> {
+    at: Option<Instant>,
+    sleep: Option<Pin<Box<R::Sleep>>>,
+}
+
+impl<R: Runtime> Timer<R> {
+    pub(crate) fn new() -> Self {
+        Self { at: None, sleep: None }
+    }
+
+    /// Whether that instant is over; if not, the task is woken then. None never is.
+    pub(crate) fn is_over(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> bool {
+        if self.at != at {
+            self.at = at;
+            self.sleep = at.map(|at| Box::pin(R::sleep_until(at)));
+        }
+        let is_over = self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
+        if is_over {
+            (self.at, self.sleep) = (None, None);
+        }
+        is_over
+    }
+}
