@@ -187,6 +187,11 @@ impl Decoder {
         }
     }
 
+    /// Whether the last read is known to have filled less than its room.
+    pub(crate) fn has_room_left(&self) -> bool {
+        matches!(self.reading, Reading::Window) && self.window.has_room_left()
+    }
+
     /// Gives back all memory that holds nothing unread, but for a kilobyte.
     pub(crate) fn rest(&mut self) {
         self.window.rest();
