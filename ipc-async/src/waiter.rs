@@ -45,13 +45,13 @@ impl<R: Runtime> Waiter<R> {
         if let Some(ender) = &self.ender {
             ender.ends_calls()?;
         }
+        let mut tried = op.is_in_vain(on);
         if op.is_at_hand(on) {
             match op.attempt(on) {
-                Err(error) if *error.kind() == ErrorKind::WouldBlock => {}
-                tried => return Poll::Ready(tried),
+                Err(error) if *error.kind() == ErrorKind::WouldBlock => tried = true,
+                done => return Poll::Ready(done),
             }
         }
-        let mut tried = op.is_in_vain(on);
         loop {
             let mut interests = Interests::default();
             op.interests(on, &mut interests);
