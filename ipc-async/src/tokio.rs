@@ -4,15 +4,16 @@ use std::{
     io,
     os::fd::BorrowedFd,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
 };
 
-use ipc_core::Interest;
+use ipc_core::{Interest, IpcConnection};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use crate::{
-    Ready, Runtime, Source,
+    ByteStream, Ready, Runtime, Source,
     sys::{self, Watched},
 };
 
@@ -65,5 +66,34 @@ impl Source for AsyncFd<Watched> {
 impl Ready for AsyncFdReadyGuard<'_, Watched> {
     fn clear(mut self) {
         self.clear_ready();
+    }
+}
+
+impl<C: IpcConnection + Unpin> tokio::io::AsyncRead for ByteStream<Tokio, C> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let some = ready!(this.poll_some(cx))?;
+        let count = some.len().min(into.remaining());
+        into.put_slice(&some[..count]);
+        this.consume(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<C: IpcConnection + Unpin> tokio::io::AsyncWrite for ByteStream<Tokio, C> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_some_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_all_out(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_goodbye(cx)
     }
 }
