@@ -71,8 +71,8 @@ struct Run {
     #[arg(long, value_delimiter = ',', value_parser = size)]
     size: Vec<usize>,
     /// Connections in fan-in
-    #[arg(long, default_value_t = 1000)]
-    conns: usize,
+    #[arg(long, value_delimiter = ',', default_value = "1000")]
+    conns: Vec<usize>,
     #[arg(long, value_enum, default_value = "none")]
     pin: Pin,
     /// Keep every cell, one JSON object a line

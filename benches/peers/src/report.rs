@@ -27,7 +27,7 @@ pub fn measure(
     let plan = run::Plan {
         rounds,
         secs,
-        conns: 0,
+        conns: vec![],
         pins: vec![Pin::Split, Pin::Same],
         cells: workloads.iter().flat_map(|w| w.sizes().iter().map(|size| (*w, *size))).collect(),
         quiet: true,

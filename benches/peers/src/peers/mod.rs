@@ -7,6 +7,8 @@ pub mod raw;
 pub mod shm;
 pub mod steps;
 
+#[cfg(feature = "p-tokio")]
+pub mod hobnob_async;
 #[cfg(feature = "p-interprocess")]
 pub mod interprocess;
 #[cfg(feature = "p-iceoryx2")]
@@ -80,7 +82,12 @@ pub fn registry() -> Vec<&'static dyn Peer> {
     #[cfg(feature = "p-shmipc")]
     v.push(&shmipc::ShmIpc);
     #[cfg(feature = "p-tokio")]
-    v.push(&tokio::Tokio);
+    v.extend([
+        &hobnob_async::TOKIO as &dyn Peer,
+        &hobnob_async::TOKIO_FIFO,
+        &hobnob_async::SMOL,
+        &tokio::Tokio,
+    ]);
     #[cfg(feature = "p-tarpc")]
     v.push(&tarpc::Tarpc);
     #[cfg(feature = "p-tonic")]
