@@ -42,6 +42,8 @@ impl<R: Runtime> Sources<R> {
     ) -> io::Result<Guards<'_, R>> {
         for (fd, _) in interests.iter() {
             if !self.0.iter().any(|known| known.fd == fd.as_raw_fd()) {
+                // Mostly there is one, for each of many connections.
+                self.0.reserve_exact(1);
                 self.0.push(Known::new(fd)?);
             }
         }

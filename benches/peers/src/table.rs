@@ -278,10 +278,7 @@ pub fn compact(cells: &[Cell], reg: &[&'static dyn Peer]) {
                         format!(" {} |", num(m))
                     };
                     if rss {
-                        line += &format!(
-                            " {:.1} |",
-                            median(mine.iter().map(|c| c.kib_each()).collect())
-                        );
+                        line += &format!(" {:.1} |", median(mine.iter().map(|c| c.kib_each()).collect()));
                     }
                     line += &if ratio.is_nan() {
                         " - |".into()

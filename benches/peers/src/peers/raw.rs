@@ -606,11 +606,7 @@ pub fn fanin_client(a: &Args) -> Result<Samples> {
 
 /// In waves: one frame out on each connection, then one frame in on each, by bare system calls. Each connection is the
 /// end to write to and the end to read from.
-pub fn waves_by_hand(
-    a: &Args,
-    ends: &[(BorrowedFd<'_>, BorrowedFd<'_>)],
-    header: &[u8],
-) -> Result<Samples> {
+pub fn waves_by_hand(a: &Args, ends: &[(BorrowedFd<'_>, BorrowedFd<'_>)], header: &[u8]) -> Result<Samples> {
     let mut frame = header.to_vec();
     frame.extend(message(64));
     let mut got = vec![0u8; frame.len()];
