@@ -266,6 +266,7 @@ impl<'a> Interests<'a> {
     /// Every descriptor added.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (BorrowedFd<'a>, Interest)> {
-        self.few.iter().flatten().chain(&self.more).copied()
+        // The first that is empty ends the few.
+        self.few.iter().map_while(|slot| *slot).chain(self.more.iter().copied())
     }
 }

@@ -3,6 +3,7 @@
 use crate::core::Peer;
 
 pub mod hobnob;
+pub mod hobnob_events;
 pub mod raw;
 pub mod shm;
 pub mod steps;
@@ -38,7 +39,9 @@ pub mod zmq;
 pub fn registry() -> Vec<&'static dyn Peer> {
     let mut v: Vec<&'static dyn Peer> = hobnob::ROWS.iter().map(|row| row as &dyn Peer).collect();
     v.extend([
-        &raw::UNIX as &dyn Peer,
+        &hobnob_events::EVENTS as &dyn Peer,
+        &hobnob_events::WORKERS,
+        &raw::UNIX,
         &raw::UNIX_1M,
         &raw::UNIX_BIG,
         &raw::UNIX_BATCH,
