@@ -129,6 +129,7 @@ pub enum Record {
     Cell(Cell),
     Steps(crate::timed::Timed),
     Idle(crate::idle::Idle),
+    Cycles(crate::cycles::Cycles),
 }
 
 /// The records of a run, in memory and, if wanted, in a file.
@@ -267,7 +268,8 @@ fn cell(p: &dyn Peer, a: &Args, pin: Pin, round: usize) -> Cell {
     let (t0, b0) = (Instant::now(), busy());
     let r = (|| -> Result<()> {
         std::fs::create_dir_all(&a.dir)?;
-        let limit = Duration::from_secs_f64(a.secs * 3.0 + 15.0);
+        // Each connection is made anew.
+        let limit = Duration::from_secs_f64(a.secs * 3.0 + 15.0 + a.conns as f64 * 0.005);
         let mut srv = spawn("server", p.name(), a, pin)?;
         let mut so = BufReader::new(srv.stdout.take().unwrap());
         if let Err(e) = line(&mut so, Instant::now() + Duration::from_secs(10)) {
