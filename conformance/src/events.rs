@@ -214,7 +214,10 @@ pub fn a_flood_takes_bounded_turns<T: Transport>() {
             let _ = wait.lock().unwrap().recv();
             Ok(())
         }
-        b"polite" => Ok(tell.send(handled.load(SeqCst)).unwrap()),
+        b"polite" => {
+            tell.send(handled.load(SeqCst)).unwrap();
+            Ok(())
+        }
         _ => {
             handled.fetch_add(1, SeqCst);
             Ok(())
@@ -225,11 +228,9 @@ pub fn a_flood_takes_bounded_turns<T: Transport>() {
     let mut polite = stage.connect().unwrap();
     holds.send_info(b"hold").unwrap();
     told.recv().unwrap();
-    let mut flood = 0;
-    while flood < 2000 && floods.try_send_info(b"").is_ok() {
-        flood += 1;
-    }
-    assert!(flood > 200, "{flood} messages are no flood");
+    let flood = 1000;
+    (0..flood).for_each(|_| floods.feed_info(b"").unwrap());
+    floods.flush_info().unwrap();
     polite.send_info(b"polite").unwrap();
     drop(go);
     let before = told.recv().unwrap();
@@ -247,13 +248,19 @@ pub fn a_mailbox_reaches_its_client_from_any_thread<T: Transport>() {
         mailbox.send(&pattern(i, i)).unwrap();
         assert!(client.recv_borrowed().unwrap() == Some(&pattern(i, i)[..]), "push {i}");
     }
-    let mut pushed = 0;
-    while mailbox.send(&pattern(pushed, 1000)).is_ok() {
-        pushed += 1;
-        assert!(pushed < 10_000, "pushes are taken without end");
+    let (mut pushed, mut refused) = (0, 0);
+    while refused < 2 {
+        let sent = mailbox.send(&pattern(pushed, 1000));
+        if sent.is_ok() {
+            (pushed, refused) = (pushed + 1, 0);
+            assert!(pushed < 10_000, "pushes are taken without end");
+        } else {
+            assert_eq!(kind_of(&sent), Some(&ErrorKind::WouldBlock));
+            refused += 1;
+            // Answered, what was pushed before is on its way.
+            trip(&mut other, b"meanwhile");
+        }
     }
-    assert_eq!(kind_of(&mailbox.send(b"")), Some(&ErrorKind::WouldBlock), "its queue is full");
-    assert!(mailbox.queued() >= 100_000);
     others.send(b"not for the other").unwrap();
     assert_eq!(other.recv_borrowed().unwrap(), Some(&b"not for the other"[..]));
     for i in 0..pushed {
@@ -287,7 +294,9 @@ pub fn one_that_cannot_keep_up_is_cut_off_if_so_chosen<T: Transport>() {
             ended => break ended.map(|_| ()),
         }
     };
-    assert!(matches!(kind_of(&ended), Some(ErrorKind::PeerGone | ErrorKind::Truncated)), "{ended:?}");
+    let kind = kind_of(&ended);
+    // What had been accepted before may all have left by then.
+    assert!(matches!(kind, None | Some(ErrorKind::PeerGone | ErrorKind::Truncated)), "{ended:?}");
 }
 
 pub fn the_handler_learns_why_a_client_has_left<T: Transport>() {
@@ -351,15 +360,16 @@ pub fn serve_events_drains_and_says_goodbye<T: Transport>() {
         let (mut client, mut idle) = (stage.connect().unwrap(), stage.connect().unwrap());
         trip(&mut client, b"here");
         client.send_info(b"hold").unwrap();
-        (0..200).for_each(|i| client.send_info(&pattern(i, 60)).unwrap());
+        (0..50).for_each(|i| client.feed_info(&pattern(i, 20)).unwrap());
+        client.flush_info().unwrap();
         thread::scope(|scope| {
             let served = scope.spawn(|| serving.stop());
             // The name is free before clients are drained.
             while stage.connect().is_ok() {}
             drop(held);
             assert_eq!(client.recv_borrowed().unwrap(), Some(&b"hold"[..]));
-            for i in 0..200 {
-                assert!(client.recv_borrowed().unwrap() == Some(&pattern(i, 60)[..]), "message {i}");
+            for i in 0..50 {
+                assert!(client.recv_borrowed().unwrap() == Some(&pattern(i, 20)[..]), "message {i}");
             }
             assert_eq!(client.recv_borrowed().unwrap(), None);
             assert_eq!(idle.recv_borrowed().unwrap(), None);
@@ -413,7 +423,7 @@ pub fn workers_may_block<T: Transport>() {
     slow.flush_info().unwrap();
     for info in slow_ones {
         assert_eq!(slow.recv_borrowed().unwrap(), Some(&b"begun"[..]), "an answer leaves before the next");
-        trip(&mut quick, info);
+        trip(&mut quick, b"meanwhile");
         release.send(()).unwrap();
         assert_eq!(slow.recv_borrowed().unwrap(), Some(info));
     }
@@ -435,8 +445,13 @@ pub fn one_that_stalls_is_given_up_by_a_loop<T: Transport>() {
     trip(&mut silent, b"silence between messages is no stall");
     let _deaf = stage.connect().unwrap();
     let mailbox = come.iter().nth(2).unwrap();
-    while mailbox.send(&[0; 1000]).is_ok() {}
-    assert_eq!(left.recv().unwrap(), "Stalled", "takes nothing");
+    let why = loop {
+        let _ = mailbox.send(&[0; 1000]);
+        if let Ok(why) = left.try_recv() {
+            break why;
+        }
+    };
+    assert_eq!(why, "Stalled", "takes nothing");
     trip(&mut silent, b"and harms nobody");
 }
 

@@ -105,10 +105,11 @@ impl<S> Client<S> {
         self.join(env);
         self.flush();
         self.resume(env.options.queue);
-        let mut more = self.receive(env);
+        let ends = env.is_draining();
+        let mut more = self.receive(env, ends);
         self.flush();
         more |= self.resume(env.options.queue);
-        if !more && env.is_draining() {
+        if !more && ends {
             self.end(Left::Stopping);
         }
         self.farewell(env);
@@ -170,13 +171,13 @@ impl<S> Client<S> {
         }
     }
 
-    /// True: there may be more.
-    fn receive<H: EventHandler<Client = S>>(&mut self, env: &Env<H>) -> bool {
+    /// True: there may be more. With `to_the_end` it looks until there is nothing: no descriptor is waited for then.
+    fn receive<H: EventHandler<Client = S>>(&mut self, env: &Env<H>, to_the_end: bool) -> bool {
         let mut bytes = 0;
         for heard in 0..MOST_MESSAGES {
             if heard > 0 && !self.rx.has_buffered() {
                 self.flush();
-                if self.single && self.rx.is_drained() {
+                if self.single && !to_the_end && self.rx.is_drained() {
                     self.rx.rest();
                     return false;
                 }
