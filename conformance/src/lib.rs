@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, missing_docs)]
 
 mod child;
+mod events;
 mod failing;
 mod handshake;
 mod identity;
@@ -23,6 +24,7 @@ mod waiting;
 mod watchdog;
 
 pub use child::{Actor, play_role};
+pub use events::*;
 pub use failing::*;
 pub use handshake::*;
 pub use identity::*;
@@ -114,6 +116,22 @@ macro_rules! conformance {
             serve_drains_and_says_goodbye
             a_drain_ends_though_a_handler_does_not
             a_panicking_handler_ends_its_own_connection_only
+            few_threads_answer_each_client_its_own
+            messages_that_come_together_are_all_answered
+            one_that_dribbles_is_heard_and_delays_nobody
+            a_client_that_does_not_read_fills_its_own_queue_only
+            answers_beyond_a_full_queue_are_refused
+            a_flood_takes_bounded_turns
+            a_mailbox_reaches_its_client_from_any_thread
+            one_that_cannot_keep_up_is_cut_off_if_so_chosen
+            the_handler_learns_why_a_client_has_left
+            a_panicking_event_handler_ends_its_own_connection_only
+            serve_events_drains_and_says_goodbye
+            a_drain_of_events_ends_though_a_client_or_a_handler_does_not
+            workers_may_block
+            one_that_stalls_is_given_up_by_a_loop
+            a_full_loop_says_busy_and_has_room_again
+            an_event_handler_sees_the_peer
         }
     };
 }

@@ -74,7 +74,7 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
             if piece == 0 {
                 return Poll::Ready(Ok(0));
             }
-            match ready!(self.connection.poll_op(cx, Out::Send(&bytes[..piece]), &mut forever())) {
+            match ready!(self.connection.poll_op(cx, Out::Accept(&bytes[..piece]), &mut forever())) {
                 Ok(()) => return Poll::Ready(Ok(piece)),
                 Err(error) => match *error.kind() {
                     // The peer takes smaller messages only.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ipc_core::{Deadline, Interests, IpcReceiver, IpcSender, IpcServer, Result};
+use ipc_core::{Deadline, Error, Interests, IpcReceiver, IpcSender, IpcServer, Result};
 
 /// A call on something, which is tried until it is done.
 pub(crate) trait Op<C: ?Sized> {
@@ -21,6 +21,11 @@ pub(crate) trait Op<C: ?Sized> {
     /// Whether a try finds nothing before a descriptor tells of something.
     fn is_in_vain(&self, _: &C) -> bool {
         false
+    }
+
+    /// What it comes to if it may wait no longer.
+    fn gave_up(&self, why: Error) -> Result<Self::Output> {
+        Err(why)
     }
 }
 
@@ -51,10 +56,48 @@ impl<C: IpcReceiver + ?Sized> Op<C> for Recv<'_> {
     }
 }
 
-/// What waits for room.
+/// Has a message accepted, and handed to the kernel.
+pub(crate) struct Send<'a> {
+    info: &'a [u8],
+    is_accepted: bool,
+}
+
+impl<'a> Send<'a> {
+    pub(crate) fn new(info: &'a [u8]) -> Self {
+        Self { info, is_accepted: false }
+    }
+}
+
+impl<C: IpcSender + ?Sized> Op<C> for Send<'_> {
+    type Output = ();
+
+    fn attempt(&mut self, on: &mut C) -> Result<()> {
+        if !self.is_accepted {
+            on.send_info_by(self.info, Deadline::Polled)?;
+            self.is_accepted = true;
+        }
+        // What the peer had no room for is still here.
+        if on.queued() == 0 { Ok(()) } else { on.flush_info_by(Deadline::Polled) }
+    }
+
+    fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {
+        on.send_interests(into);
+    }
+
+    fn wake_at(&self, on: &C) -> Option<Instant> {
+        on.send_wake_at()
+    }
+
+    /// A message that was accepted is accepted, though the time is over.
+    fn gave_up(&self, why: Error) -> Result<()> {
+        if self.is_accepted { Ok(()) } else { Err(why) }
+    }
+}
+
+/// What else waits for room.
 pub(crate) enum Out<'a> {
-    /// Has a message accepted.
-    Send(&'a [u8]),
+    /// Has a message accepted, which may stay here.
+    Accept(&'a [u8]),
     /// Has a message accepted, to leave with others.
     Feed(&'a [u8]),
     /// Hands what was accepted to the kernel.
@@ -68,7 +111,7 @@ impl<C: IpcSender + ?Sized> Op<C> for Out<'_> {
 
     fn attempt(&mut self, on: &mut C) -> Result<()> {
         match self {
-            Self::Send(info) => on.send_info_by(info, Deadline::Polled),
+            Self::Accept(info) => on.send_info_by(info, Deadline::Polled),
             Self::Feed(info) => on.feed_info_by(info, Deadline::Polled),
             Self::Flush => on.flush_info_by(Deadline::Polled),
             Self::Leave => on.try_disconnect_from(),

@@ -3,17 +3,18 @@
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    task::Poll,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use atomic_waker::AtomicWaker;
 use ipc_core::{Deadline, ErrorKind, IpcServer, Result, Served};
+use pin_project_lite::pin_project;
 
 use crate::{Connection, Runtime, Server, ender::Ender, waiter::Timer};
 
@@ -44,7 +45,7 @@ where
                 clients += 1;
                 let place = Running::enter(&running);
                 client.end_with(&place.ender);
-                R::spawn(run(handler(client), place));
+                R::spawn(Handling { handler: handler(client), place });
             }
             Err(error) if *error.kind() == ErrorKind::Stopped => break Ok(()),
             Err(error) => break Err(error),
@@ -60,25 +61,31 @@ where
     ended.map(|()| Served::new(clients, abandoned, server.stats()))
 }
 
-/// Runs a handler to its end, however it ends.
-async fn run(handler: impl Future<Output = Result<()>>, place: Place) {
-    let mut handler = pin!(handler);
-    let ended = poll_fn(|cx| {
-        // What a handler leaves half-done is dropped with it.
-        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(Some),
-            Err(_) => Poll::Ready(None),
-        }
-    })
-    .await;
-    match ended {
-        Some(Err(error)) if *error.kind() != ErrorKind::Stopped => {
-            log::debug!("a client's handler ended: {error}")
-        }
-        Some(_) => {}
-        None => log::warn!("a client's handler panicked"),
+pin_project! {
+    /// Runs a handler to its end, however it ends. As an async function it would have room for the handler twice.
+    struct Handling<F> {
+        #[pin]
+        handler: F,
+        place: Place,
     }
-    drop(place);
+}
+
+impl<F: Future<Output = Result<()>>> Future for Handling<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let handler = self.project().handler;
+        // What a handler leaves half-done is dropped with it.
+        match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Err(error))) if *error.kind() != ErrorKind::Stopped => {
+                log::debug!("a client's handler ended: {error}")
+            }
+            Ok(Poll::Ready(_)) => {}
+            Err(_) => log::warn!("a client's handler panicked"),
+        }
+        Poll::Ready(())
+    }
 }
 
 /// The handlers that are running.

@@ -40,15 +40,12 @@ impl<R: Runtime> Sources<R> {
         cx: &mut Context<'_>,
         interests: &Interests<'_>,
     ) -> io::Result<Guards<'_, R>> {
-        for (fd, _) in interests.iter() {
-            if !self.0.iter().any(|known| known.fd == fd.as_raw_fd()) {
-                self.0.push(Known::new(fd)?);
-            }
+        if interests.iter().any(|(fd, _)| self.find(fd).is_none()) {
+            self.watch(interests)?;
         }
         let mut guards = Guards { first: None, others: Vec::new() };
         for (place, (fd, interest)) in interests.iter().enumerate() {
-            let known = self.0.iter().find(|known| known.fd == fd.as_raw_fd());
-            match known.map(|known| known.source.poll_ready(cx, interest)) {
+            match self.find(fd).map(|known| known.source.poll_ready(cx, interest)) {
                 Some(Poll::Ready(ready)) if place == 0 => guards.first = Some(ready?),
                 Some(Poll::Ready(ready)) => guards.others.push(ready?),
                 // All are known by now.
@@ -58,6 +55,24 @@ impl<R: Runtime> Sources<R> {
         Ok(guards)
     }
 
+    #[inline]
+    fn find(&self, fd: BorrowedFd<'_>) -> Option<&Known<R>> {
+        self.0.iter().find(|known| known.fd == fd.as_raw_fd())
+    }
+
+    /// Has the runtime watch those that it does not watch yet.
+    #[cold]
+    fn watch(&mut self, interests: &Interests<'_>) -> io::Result<()> {
+        for (fd, _) in interests.iter() {
+            if self.find(fd).is_none() {
+                // Mostly there is one, for each of many connections.
+                self.0.reserve_exact(1);
+                self.0.push(Known::new(fd)?);
+            }
+        }
+        Ok(())
+    }
+
     /// For the half that sends: what the half that receives waits for in another way. One task at a time waits for
     /// each interest in a source.
     pub(crate) fn share(&self, ours: &Interests<'_>, theirs: &Interests<'_>) -> Self {
@@ -65,7 +80,7 @@ impl<R: Runtime> Sources<R> {
             theirs.iter().any(|(their, other)| their.as_raw_fd() == fd && is_read(other) == is_read(interest))
         };
         let shared = ours.iter().filter(|(fd, interest)| !is_theirs(fd.as_raw_fd(), *interest));
-        let known = shared.filter_map(|(fd, _)| self.0.iter().find(|known| known.fd == fd.as_raw_fd()));
+        let known = shared.filter_map(|(fd, _)| self.find(fd));
         Self(known.map(Known::clone).collect())
     }
 }

@@ -85,6 +85,7 @@ impl Waiting {
     }
 
     /// What ends a wait besides what is waited for.
+    #[inline]
     pub(crate) fn interests<'a>(&'a self, into: &mut Interests<'a>) {
         if let Some(stop) = &self.stop {
             into.add(stop.as_fd(), Interest::Readable);

@@ -255,6 +255,7 @@ pub(crate) const FEW: usize = 6;
 
 impl<'a> Interests<'a> {
     /// Adds a descriptor.
+    #[inline]
     pub fn add(&mut self, fd: BorrowedFd<'a>, interest: Interest) {
         match self.few.iter_mut().find(|slot| slot.is_none()) {
             Some(slot) => *slot = Some((fd, interest)),
@@ -263,7 +264,9 @@ impl<'a> Interests<'a> {
     }
 
     /// Every descriptor added.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (BorrowedFd<'a>, Interest)> {
-        self.few.iter().flatten().chain(&self.more).copied()
+        // The first that is empty ends the few.
+        self.few.iter().map_while(|slot| *slot).chain(self.more.iter().copied())
     }
 }

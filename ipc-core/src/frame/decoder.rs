@@ -192,8 +192,9 @@ impl Decoder {
         matches!(self.reading, Reading::Window) && self.window.has_room_left()
     }
 
-    /// Gives back all memory that holds nothing unread, but for a kilobyte.
+    /// Gives back all memory that holds nothing unread, but for a kilobyte. What was lent is not looked at any more.
     pub(crate) fn rest(&mut self) {
+        self.body.end_lending();
         self.window.rest();
         self.body.rest(&mut self.lender);
     }
