@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use ipc_core::{Deadline, IpcReceiver, IpcSender, Result};
+use ipc_core::{Deadline, IpcReceiver, IpcSender, Result, StopHandle};
 
 use crate::{
     Runtime,
@@ -51,8 +51,15 @@ impl<R: Runtime> Sender<R> {
     /// # Errors
     /// As there.
     pub async fn feed_info(&mut self, info: &[u8]) -> Result<()> {
-        let mut ends = Ends::by(self.sender.send_deadline());
-        self.run(Out::Feed(info), &mut ends).await
+        self.feed_info_by(info, self.sender.send_deadline()).await
+    }
+
+    /// As [`Connection::feed_info_by`](crate::Connection::feed_info_by).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
+        self.run(Out::Feed(info), &mut Ends::by(deadline)).await
     }
 
     /// As [`Connection::flush_info`](crate::Connection::flush_info).
@@ -60,8 +67,15 @@ impl<R: Runtime> Sender<R> {
     /// # Errors
     /// As there.
     pub async fn flush_info(&mut self) -> Result<()> {
-        let mut ends = Ends::by(self.sender.send_deadline());
-        self.run(Out::Flush, &mut ends).await
+        self.flush_info_by(self.sender.send_deadline()).await
+    }
+
+    /// As [`Connection::flush_info_by`](crate::Connection::flush_info_by).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn flush_info_by(&mut self, deadline: Deadline) -> Result<()> {
+        self.run(Out::Flush, &mut Ends::by(deadline)).await
     }
 
     /// As [`Connection::disconnect_from`](crate::Connection::disconnect_from).
@@ -81,6 +95,17 @@ impl<R: Runtime> Sender<R> {
             Err(error) if is_late(&error) => self.sender.disconnect_from_by(Deadline::Now),
             left => left,
         }
+    }
+
+    /// Sets how long every later [`send_info`](Self::send_info) waits.
+    pub fn set_send_deadline(&mut self, deadline: Deadline) {
+        self.sender.set_send_deadline(deadline);
+    }
+
+    /// Lets this handle end waits for room.
+    pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.waiter.forget();
+        self.sender.stop_sending_with(handle);
     }
 
     pub(crate) fn poll_op<O: Op<dyn IpcSender>>(
@@ -115,6 +140,17 @@ impl<R: Runtime> Receiver<R> {
         let Self { waiter, receiver } = self;
         let (mut op, mut ends) = (Recv(into), Ends::by(deadline));
         poll_fn(|cx| waiter.poll(cx, &mut **receiver, &mut op, &mut ends)).await
+    }
+
+    /// Sets how long every later [`recv_info`](Self::recv_info) waits.
+    pub fn set_recv_deadline(&mut self, deadline: Deadline) {
+        self.receiver.set_recv_deadline(deadline);
+    }
+
+    /// Lets this handle end waits for messages.
+    pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.waiter.forget();
+        self.receiver.stop_receiving_with(handle);
     }
 
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<bool>> {

@@ -2,16 +2,23 @@
 
 use std::time::Instant;
 
-use ipc_core::{Deadline, Interests, IpcReceiver, IpcSender, IpcServer, Result};
+use ipc_core::{Deadline, Interests, IpcConnecting, IpcReceiver, IpcSender, IpcServer, Result};
+
+use crate::ender::Heeds;
 
 /// A call on something, which is tried until it is done.
 pub(crate) trait Op<C: ?Sized> {
     type Output;
 
-    /// One try; `WouldBlock` says that it is not done.
-    fn attempt(&mut self, on: &mut C) -> Result<Self::Output>;
+    /// One try, with a deadline that does not wait; `WouldBlock` says that it is not done.
+    fn attempt(&mut self, on: &mut C, by: Deadline) -> Result<Self::Output>;
     fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>);
     fn wake_at(&self, on: &C) -> Option<Instant>;
+
+    /// What of its server's end it heeds.
+    fn heeds(&self) -> Heeds {
+        Heeds::Drain
+    }
 
     /// Whether there is something that no descriptor tells of.
     fn is_at_hand(&self, _: &C) -> bool {
@@ -30,8 +37,8 @@ pub(crate) struct Recv<'a>(pub(crate) &'a mut Vec<u8>);
 impl<C: IpcReceiver + ?Sized> Op<C> for Recv<'_> {
     type Output = bool;
 
-    fn attempt(&mut self, on: &mut C) -> Result<bool> {
-        on.recv_info_by(self.0, Deadline::Polled)
+    fn attempt(&mut self, on: &mut C, by: Deadline) -> Result<bool> {
+        on.recv_info_by(self.0, by)
     }
 
     fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {
@@ -66,12 +73,20 @@ pub(crate) enum Out<'a> {
 impl<C: IpcSender + ?Sized> Op<C> for Out<'_> {
     type Output = ();
 
-    fn attempt(&mut self, on: &mut C) -> Result<()> {
+    fn attempt(&mut self, on: &mut C, by: Deadline) -> Result<()> {
         match self {
-            Self::Send(info) => on.send_info_by(info, Deadline::Polled),
-            Self::Feed(info) => on.feed_info_by(info, Deadline::Polled),
-            Self::Flush => on.flush_info_by(Deadline::Polled),
+            Self::Send(info) => on.send_info_by(info, by),
+            Self::Feed(info) => on.feed_info_by(info, by),
+            Self::Flush => on.flush_info_by(by),
             Self::Leave => on.try_disconnect_from(),
+        }
+    }
+
+    fn heeds(&self) -> Heeds {
+        match self {
+            Self::Send(_) | Self::Feed(_) => Heeds::Drain,
+            Self::Flush => Heeds::Stop,
+            Self::Leave => Heeds::Nothing,
         }
     }
 
@@ -90,8 +105,8 @@ pub(crate) struct Accept;
 impl<S: IpcServer> Op<S> for Accept {
     type Output = S::Client;
 
-    fn attempt(&mut self, on: &mut S) -> Result<S::Client> {
-        on.accept_client_by(Deadline::Polled)
+    fn attempt(&mut self, on: &mut S, by: Deadline) -> Result<S::Client> {
+        on.accept_client_by(by)
     }
 
     fn interests<'a>(&self, on: &'a S, into: &mut Interests<'a>) {
@@ -100,5 +115,24 @@ impl<S: IpcServer> Op<S> for Accept {
 
     fn wake_at(&self, on: &S) -> Option<Instant> {
         on.accept_wake_at()
+    }
+}
+
+/// Connects.
+pub(crate) struct Connect;
+
+impl<C: IpcConnecting> Op<C> for Connect {
+    type Output = C::Connection;
+
+    fn attempt(&mut self, on: &mut C, _: Deadline) -> Result<C::Connection> {
+        on.try_connect()
+    }
+
+    fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {
+        on.connect_interests(into);
+    }
+
+    fn wake_at(&self, on: &C) -> Option<Instant> {
+        on.connect_wake_at()
     }
 }

@@ -35,18 +35,18 @@ impl<R: Runtime> Default for Sources<R> {
 
 impl<R: Runtime> Sources<R> {
     /// Those of these descriptors that may be ready; of the others the task is told.
-    pub(crate) fn poll(
+    pub(crate) fn poll<'a>(
         &mut self,
         cx: &mut Context<'_>,
-        interests: &Interests<'_>,
+        interests: impl Iterator<Item = (BorrowedFd<'a>, Interest)> + Clone,
     ) -> io::Result<Guards<'_, R>> {
-        for (fd, _) in interests.iter() {
+        for (fd, _) in interests.clone() {
             if !self.0.iter().any(|known| known.fd == fd.as_raw_fd()) {
                 self.0.push(Known::new(fd)?);
             }
         }
         let mut guards = Guards { first: None, others: Vec::new() };
-        for (place, (fd, interest)) in interests.iter().enumerate() {
+        for (place, (fd, interest)) in interests.enumerate() {
             let known = self.0.iter().find(|known| known.fd == fd.as_raw_fd());
             match known.map(|known| known.source.poll_ready(cx, interest)) {
                 Some(Poll::Ready(ready)) if place == 0 => guards.first = Some(ready?),
@@ -56,6 +56,11 @@ impl<R: Runtime> Sources<R> {
             }
         }
         Ok(guards)
+    }
+
+    /// None is watched any more.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// For the half that sends: what the half that receives waits for in another way. One task at a time waits for

@@ -20,6 +20,8 @@ use crate::{
 /// is closed.
 pub(crate) struct Waiter<R: Runtime> {
     pub(crate) sources: Sources<R>,
+    /// What a try may close: watched from the end of one to the beginning of the next.
+    passing: Sources<R>,
     timer: Timer<R>,
     pub(crate) ender: Option<Arc<Ender>>,
     half: Half,
@@ -31,7 +33,7 @@ impl<R: Runtime> Waiter<R> {
     }
 
     pub(crate) fn over(sources: Sources<R>, half: Half, ender: Option<Arc<Ender>>) -> Self {
-        Self { sources, timer: Timer { at: None, sleep: None }, ender, half }
+        Self { sources, passing: Sources::default(), timer: Timer { at: None, sleep: None }, ender, half }
     }
 
     /// Tries until it is done or would block, and then waits with the task.
@@ -43,10 +45,14 @@ impl<R: Runtime> Waiter<R> {
         ends: &mut Ends,
     ) -> Poll<Result<O::Output>> {
         if let Some(ender) = &self.ender {
-            ender.ends_calls()?;
+            ender.ends_calls(op.heeds())?;
+        }
+        self.passing.clear();
+        if ends.is_one_try() {
+            return Poll::Ready(op.attempt(on, ends.deadline));
         }
         if op.is_at_hand(on) {
-            match op.attempt(on) {
+            match op.attempt(on, Deadline::Polled) {
                 Err(error) if *error.kind() == ErrorKind::WouldBlock => {}
                 tried => return Poll::Ready(tried),
             }
@@ -55,21 +61,26 @@ impl<R: Runtime> Waiter<R> {
         loop {
             let mut interests = Interests::default();
             op.interests(on, &mut interests);
-            let guards = self.sources.poll(cx, &interests)?;
-            if tried && guards.is_empty() {
-                if let Some(ender) = &self.ender {
-                    ender.poll_waits(cx, self.half)?;
+            let guards = self.sources.poll(cx, interests.that_pass(false))?;
+            let is_ready =
+                !self.passing.poll(cx, interests.that_pass(true))?.is_empty() || !guards.is_empty();
+            if tried {
+                if !is_ready {
+                    if let Some(ender) = &self.ender {
+                        ender.poll_waits(cx, self.half, op.heeds())?;
+                    }
+                    let until = ends.at().into_iter().chain(op.wake_at(on)).min();
+                    if !self.timer.is_over(cx, until) {
+                        return Poll::Pending;
+                    }
                 }
-                let ends = ends.at();
-                let until = ends.into_iter().chain(op.wake_at(on)).min();
-                if !self.timer.is_over(cx, until) {
-                    return Poll::Pending;
-                }
-                if ends.is_some_and(|ends| ends <= Instant::now()) {
+                // Also of a peer that always has one more byte.
+                if ends.at().is_some_and(|ends| ends <= Instant::now()) {
                     return Poll::Ready(Err(ErrorKind::TimedOut.into()));
                 }
             }
-            match op.attempt(on) {
+            self.passing.clear();
+            match op.attempt(on, Deadline::Polled) {
                 Err(error) if *error.kind() == ErrorKind::WouldBlock => guards.clear(),
                 done => {
                     if op.is_in_vain(on) {
@@ -80,6 +91,17 @@ impl<R: Runtime> Waiter<R> {
             }
             tried = true;
         }
+    }
+
+    /// Nothing is watched that the next call on either half may close.
+    pub(crate) fn forget_passing(&mut self) {
+        self.passing.clear();
+    }
+
+    /// Nothing is watched any more: what was may be closed, and another have its number.
+    pub(crate) fn forget(&mut self) {
+        self.passing.clear();
+        self.sources.clear();
     }
 }
 
@@ -92,6 +114,11 @@ pub(crate) struct Ends {
 impl Ends {
     pub(crate) fn by(deadline: Deadline) -> Self {
         Self { deadline, at: None }
+    }
+
+    /// Whether it is not to wait at all.
+    fn is_one_try(&self) -> bool {
+        matches!(self.deadline, Deadline::Now | Deadline::Polled)
     }
 
     pub(crate) fn at(&mut self) -> Option<Instant> {

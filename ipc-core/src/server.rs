@@ -295,10 +295,13 @@ impl<T: Transport> Server<T> {
         match (self.readiness.descriptor(), &self.listener) {
             (Some(one), _) => into.add(one, crate::Interest::Readable),
             (None, Some(listener)) => {
+                let mut now = Interests::default();
                 if self.paused.is_none() {
-                    listener.interests(into);
+                    listener.interests(&mut now);
                 }
-                self.half_open.add_interests(into);
+                self.half_open.add_interests(&mut now);
+                // Clients come and go, and so may the listener.
+                into.add_passing(&now);
             }
             (None, None) => {}
         }
