@@ -64,19 +64,17 @@ impl<R: Runtime> Waiter<R> {
             let guards = self.sources.poll(cx, interests.that_pass(false))?;
             let is_ready =
                 !self.passing.poll(cx, interests.that_pass(true))?.is_empty() || !guards.is_empty();
-            if tried {
-                if !is_ready {
-                    if let Some(ender) = &self.ender {
-                        ender.poll_waits(cx, self.half, op.heeds())?;
-                    }
-                    let until = ends.at().into_iter().chain(op.wake_at(on)).min();
-                    if !self.timer.is_over(cx, until) {
-                        return Poll::Pending;
-                    }
+            // Looked at also while there is something, for a peer that always has one more byte.
+            if tried && ends.at().is_some_and(|ends| ends <= Instant::now()) {
+                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+            }
+            if tried && !is_ready {
+                if let Some(ender) = &self.ender {
+                    ender.poll_waits(cx, self.half, op.heeds())?;
                 }
-                // Also of a peer that always has one more byte.
-                if ends.at().is_some_and(|ends| ends <= Instant::now()) {
-                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+                let until = ends.at().into_iter().chain(op.wake_at(on)).min();
+                if !self.timer.is_over(cx, until) {
+                    return Poll::Pending;
                 }
             }
             self.passing.clear();
@@ -140,10 +138,19 @@ impl<R: Runtime> Timer<R> {
     /// Whether that instant is over; if not, the task is woken then. None never is.
     pub(crate) fn is_over(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> bool {
         if self.at != at {
+            let is_past = at.is_some_and(|at| at <= Instant::now());
             self.at = at;
-            self.sleep = at.map(|at| Box::pin(R::sleep_until(at)));
+            self.sleep = at.filter(|_| !is_past).map(|at| Box::pin(R::sleep_until(at)));
+            if is_past {
+                // Other tasks have their turn first.
+                cx.waker().wake_by_ref();
+                return false;
+            }
         }
-        let is_over = self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
+        let is_over = match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().poll(cx).is_ready(),
+            None => self.at.is_some(),
+        };
         if is_over {
             (self.at, self.sleep) = (None, None);
         }
