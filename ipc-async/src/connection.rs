@@ -151,13 +151,12 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
         C: 'static,
     {
         let Self { mut waiter, connection } = self;
-        waiter.forget_passing();
         let (mut ours, mut theirs) = (Interests::default(), Interests::default());
         connection.send_interests(&mut ours);
         connection.recv_interests(&mut theirs);
-        let (shared, ender) = (waiter.sources.share(&ours, &theirs), waiter.ender.clone());
+        let shared = waiter.share(&ours, &theirs);
         let (sender, receiver) = Box::new(connection).split();
-        (Sender { waiter: Waiter::over(shared, Half::Sending, ender), sender }, Receiver { waiter, receiver })
+        (Sender { waiter: shared, sender }, Receiver { waiter, receiver })
     }
 
     /// Who is at the other end.

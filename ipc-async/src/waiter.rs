@@ -1,6 +1,7 @@
 //! The only place here that waits: tries a call, and has the runtime wait for what it names.
 
 use std::{
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -23,17 +24,19 @@ pub(crate) struct Waiter<R: Runtime> {
     /// What a try may close: watched from the end of one to the beginning of the next.
     passing: Sources<R>,
     timer: Timer<R>,
+    /// Where all of these are watched.
+    home: Option<R::Id>,
     pub(crate) ender: Option<Arc<Ender>>,
     half: Half,
 }
 
 impl<R: Runtime> Waiter<R> {
     pub(crate) fn new(half: Half) -> Self {
-        Self::over(Sources::default(), half, None)
+        Self::over(Sources::default(), None, half, None)
     }
 
-    pub(crate) fn over(sources: Sources<R>, half: Half, ender: Option<Arc<Ender>>) -> Self {
-        Self { sources, passing: Sources::default(), timer: Timer { at: None, sleep: None }, ender, half }
+    fn over(sources: Sources<R>, home: Option<R::Id>, half: Half, ender: Option<Arc<Ender>>) -> Self {
+        Self { sources, passing: Sources::default(), timer: Timer::new(), home, ender, half }
     }
 
     /// Tries until it is done or would block, and then waits with the task.
@@ -57,6 +60,7 @@ impl<R: Runtime> Waiter<R> {
                 tried => return Poll::Ready(tried),
             }
         }
+        self.come_home();
         let mut tried = op.is_in_vain(on);
         loop {
             let mut interests = Interests::default();
@@ -73,7 +77,7 @@ impl<R: Runtime> Waiter<R> {
                     ender.poll_waits(cx, self.half, op.heeds())?;
                 }
                 let until = ends.at().into_iter().chain(op.wake_at(on)).min();
-                if !self.timer.is_over(cx, until) {
+                if !self.timer.is_over(cx, until)? {
                     return Poll::Pending;
                 }
             }
@@ -91,15 +95,27 @@ impl<R: Runtime> Waiter<R> {
         }
     }
 
-    /// Nothing is watched that the next call on either half may close.
-    pub(crate) fn forget_passing(&mut self) {
+    /// For the half that sends, when this one becomes the half that receives: what that one waits for otherwise.
+    pub(crate) fn share(&mut self, ours: &Interests<'_>, theirs: &Interests<'_>) -> Self {
+        // What passes may be closed by either half.
         self.passing.clear();
+        Self::over(self.sources.share(ours, theirs), self.home.clone(), Half::Sending, self.ender.clone())
     }
 
     /// Nothing is watched any more: what was may be closed, and another have its number.
     pub(crate) fn forget(&mut self) {
         self.passing.clear();
         self.sources.clear();
+        self.timer = Timer::new();
+    }
+
+    /// All is watched by the runtime that runs here.
+    fn come_home(&mut self) {
+        let here = R::here();
+        if self.home != here {
+            self.forget();
+            self.home = here;
+        }
     }
 }
 
@@ -136,16 +152,16 @@ impl<R: Runtime> Timer<R> {
     }
 
     /// Whether that instant is over; if not, the task is woken then. None never is.
-    pub(crate) fn is_over(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> bool {
+    pub(crate) fn is_over(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> io::Result<bool> {
         if self.at != at {
             let is_past = at.is_some_and(|at| at <= Instant::now());
-            self.at = at;
-            self.sleep = at.filter(|_| !is_past).map(|at| Box::pin(R::sleep_until(at)));
+            (self.at, self.sleep) = (at, None);
             if is_past {
                 // Other tasks have their turn first.
                 cx.waker().wake_by_ref();
-                return false;
+                return Ok(false);
             }
+            self.sleep = at.map(R::sleep_until).transpose()?.map(Box::pin);
         }
         let is_over = match &mut self.sleep {
             Some(sleep) => sleep.as_mut().poll(cx).is_ready(),
@@ -154,6 +170,6 @@ impl<R: Runtime> Timer<R> {
         if is_over {
             (self.at, self.sleep) = (None, None);
         }
-        is_over
+        Ok(is_over)
     }
 }
