@@ -31,13 +31,19 @@ pub struct Registered {
 impl Runtime for Smol {
     type Source = Registered;
     type Sleep = Sleep;
+    type Id = ();
+
+    /// It has one reactor, which runs as soon as it is needed.
+    fn here() -> Option<()> {
+        Some(())
+    }
 
     fn watch(fd: BorrowedFd<'_>) -> io::Result<Registered> {
         Ok(Registered { io: sys::smol(fd)?, readable: false.into(), writable: false.into() })
     }
 
-    fn sleep_until(at: Instant) -> Sleep {
-        Sleep(smol::Timer::at(at))
+    fn sleep_until(at: Instant) -> io::Result<Sleep> {
+        Ok(Sleep(smol::Timer::at(at)))
     }
 
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {
@@ -77,7 +83,7 @@ impl Ready for &AtomicBool {
     }
 }
 
-impl<C: IpcConnection + Unpin> futures_io::AsyncRead for ByteStream<Smol, C> {
+impl<C: IpcConnection> futures_io::AsyncRead for ByteStream<Smol, C> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let some = ready!(this.poll_some(cx))?;
@@ -88,7 +94,7 @@ impl<C: IpcConnection + Unpin> futures_io::AsyncRead for ByteStream<Smol, C> {
     }
 }
 
-impl<C: IpcConnection + Unpin> futures_io::AsyncWrite for ByteStream<Smol, C> {
+impl<C: IpcConnection> futures_io::AsyncWrite for ByteStream<Smol, C> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_some_write(cx, bytes)
     }

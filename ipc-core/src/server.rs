@@ -300,10 +300,13 @@ impl<T: Transport> Server<T> {
         match (self.readiness.descriptor(), &self.listener) {
             (Some(one), _) => into.add(one, crate::Interest::Readable),
             (None, Some(listener)) => {
+                let mut now = Interests::default();
                 if self.paused.is_none() {
-                    listener.interests(into);
+                    listener.interests(&mut now);
                 }
-                self.half_open.add_interests(into);
+                self.half_open.add_interests(&mut now);
+                // Clients come and go, and so may the listener.
+                into.add_passing(&now);
             }
             (None, None) => {}
         }
@@ -453,7 +456,7 @@ impl<T: Transport> Operation for Accept<'_, T> {
             if may_sleep {
                 return Ok(Try::Again);
             }
-            self.server.readiness.wake_at(self.server.next_wake(), self.server.door.config.seams.now());
+            self.server.readiness.wake_at(self.server.accept_wake_at(), self.server.door.config.seams.now());
             return Ok(Try::NotNow);
         };
         self.server.door.counters.ready.fetch_add(1, Relaxed);
