@@ -50,6 +50,7 @@ impl Ender {
     }
 
     /// Whether a call may begin.
+    #[inline]
     pub(crate) fn ends_calls(&self) -> Result<()> {
         if self.level.load(SeqCst) == STOPPED { Err(ErrorKind::Stopped.into()) } else { Ok(()) }
     }

@@ -23,6 +23,11 @@ pub(crate) trait Op<C: ?Sized> {
         false
     }
 
+    /// Whether a try mostly succeeds, so that the runtime need not be asked before it.
+    fn is_hopeful(&self) -> bool {
+        false
+    }
+
     /// What it comes to if it may wait no longer.
     fn gave_up(&self, why: Error) -> Result<Self::Output> {
         Err(why)
@@ -88,6 +93,10 @@ impl<C: IpcSender + ?Sized> Op<C> for Send<'_> {
         on.send_wake_at()
     }
 
+    fn is_hopeful(&self) -> bool {
+        true
+    }
+
     /// A message that was accepted is accepted, though the time is over.
     fn gave_up(&self, why: Error) -> Result<()> {
         if self.is_accepted { Ok(()) } else { Err(why) }
@@ -116,6 +125,10 @@ impl<C: IpcSender + ?Sized> Op<C> for Out<'_> {
             Self::Flush => on.flush_info_by(Deadline::Polled),
             Self::Leave => on.try_disconnect_from(),
         }
+    }
+
+    fn is_hopeful(&self) -> bool {
+        true
     }
 
     fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {

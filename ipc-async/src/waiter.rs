@@ -23,7 +23,12 @@ pub(crate) struct Waiter<R: Runtime> {
     timer: Timer<R>,
     pub(crate) ender: Option<Arc<Ender>>,
     half: Half,
+    /// So many more hopeful calls are tried before the runtime is asked.
+    hope: u8,
 }
+
+/// The runtime is asked now and then all the same: that is where it lets other tasks have their turn.
+const HOPE: u8 = 15;
 
 impl<R: Runtime> Waiter<R> {
     pub(crate) fn new(half: Half) -> Self {
@@ -31,7 +36,7 @@ impl<R: Runtime> Waiter<R> {
     }
 
     pub(crate) fn over(sources: Sources<R>, half: Half, ender: Option<Arc<Ender>>) -> Self {
-        Self { sources, timer: Timer { at: None, sleep: None }, ender, half }
+        Self { sources, timer: Timer { at: None, sleep: None }, ender, half, hope: HOPE }
     }
 
     /// Tries until it is done or would block, and then waits with the task.
@@ -46,9 +51,9 @@ impl<R: Runtime> Waiter<R> {
             ender.ends_calls()?;
         }
         let mut tried = op.is_in_vain(on);
-        if !tried && op.is_at_hand(on) {
+        if !tried && (self.hopes(op) || op.is_at_hand(on)) {
             match op.attempt(on) {
-                Err(error) if *error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if *error.kind() == ErrorKind::WouldBlock => self.hope = 0,
                 tried => return Poll::Ready(tried),
             }
         }
@@ -75,11 +80,22 @@ impl<R: Runtime> Waiter<R> {
                     if op.is_in_vain(on) {
                         guards.clear_first();
                     }
+                    // It did not have to wait.
+                    if !tried {
+                        self.hope = HOPE;
+                    }
                     return Poll::Ready(done);
                 }
             }
             tried = true;
         }
+    }
+
+    #[inline]
+    fn hopes<C: ?Sized, O: Op<C>>(&mut self, op: &O) -> bool {
+        let hopes = op.is_hopeful() && self.hope > 0;
+        self.hope -= u8::from(hopes);
+        hopes
     }
 }
 
