@@ -61,6 +61,7 @@ impl Ender {
     }
 
     /// Whether a call may begin.
+    #[inline]
     pub(crate) fn ends_calls(&self, heeds: Heeds) -> Result<()> {
         let ends = self.level.load(SeqCst) == STOPPED && heeds != Heeds::Nothing;
         if ends { Err(ErrorKind::Stopped.into()) } else { Ok(()) }

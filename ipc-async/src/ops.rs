@@ -33,6 +33,11 @@ pub(crate) trait Op<C: ?Sized> {
     /// It waits now, without having tried.
     fn rest(&self, _: &mut C) {}
 
+    /// Whether a try mostly succeeds, so that the runtime need not be asked before it.
+    fn is_hopeful(&self) -> bool {
+        false
+    }
+
     /// What it comes to if it may wait no longer.
     fn gave_up(&self, why: Error) -> Result<Self::Output> {
         Err(why)
@@ -107,6 +112,10 @@ impl<C: IpcSender + ?Sized> Op<C> for Send<'_> {
         if self.is_accepted { Heeds::Stop } else { Heeds::Drain }
     }
 
+    fn is_hopeful(&self) -> bool {
+        true
+    }
+
     /// A message that was accepted is accepted, though the time is over.
     fn gave_up(&self, why: Error) -> Result<()> {
         if self.is_accepted { Ok(()) } else { Err(why) }
@@ -143,6 +152,10 @@ impl<C: IpcSender + ?Sized> Op<C> for Out<'_> {
             Self::Flush => Heeds::Stop,
             Self::Leave => Heeds::Nothing,
         }
+    }
+
+    fn is_hopeful(&self) -> bool {
+        true
     }
 
     fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {

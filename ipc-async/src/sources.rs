@@ -44,14 +44,16 @@ impl<R: Runtime> Sources<R> {
             self.watch(interests.clone())?;
         }
         let mut guards = Guards { first: None, others: Vec::new() };
-        for (place, (fd, interest)) in interests.enumerate() {
+        // As a closure it is a loop without the iterator's states; this is on the way of each message.
+        interests.enumerate().try_for_each(|(place, (fd, interest))| {
             match self.find(fd).map(|known| known.source.poll_ready(cx, interest)) {
                 Some(Poll::Ready(ready)) if place == 0 => guards.first = Some(ready?),
                 Some(Poll::Ready(ready)) => guards.others.push(ready?),
                 // All are known by now.
                 Some(Poll::Pending) | None => {}
             }
-        }
+            Ok::<_, io::Error>(())
+        })?;
         Ok(guards)
     }
 

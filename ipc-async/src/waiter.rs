@@ -28,7 +28,12 @@ pub(crate) struct Waiter<R: Runtime> {
     home: Option<R::Id>,
     pub(crate) ender: Option<Arc<Ender>>,
     half: Half,
+    /// So many more hopeful calls are tried before the runtime is asked.
+    hope: u8,
 }
+
+/// The runtime is asked now and then all the same: that is where it lets other tasks have their turn.
+const HOPE: u8 = 15;
 
 impl<R: Runtime> Waiter<R> {
     pub(crate) fn new(half: Half) -> Self {
@@ -36,7 +41,7 @@ impl<R: Runtime> Waiter<R> {
     }
 
     fn over(sources: Sources<R>, home: Option<R::Id>, half: Half, ender: Option<Arc<Ender>>) -> Self {
-        Self { sources, passing: Sources::default(), timer: Timer::new(), home, ender, half }
+        Self { sources, passing: Sources::default(), timer: Timer::new(), home, ender, half, hope: HOPE }
     }
 
     /// Tries until it is done or would block, and then waits with the task.
@@ -55,9 +60,9 @@ impl<R: Runtime> Waiter<R> {
             return Poll::Ready(op.attempt(on, by));
         }
         let mut tried = op.is_in_vain(on);
-        if !tried && op.is_at_hand(on) {
+        if !tried && (self.hopes(op) || op.is_at_hand(on)) {
             match op.attempt(on, Deadline::Polled) {
-                Err(error) if *error.kind() == ErrorKind::WouldBlock => tried = true,
+                Err(error) if *error.kind() == ErrorKind::WouldBlock => (tried, self.hope) = (true, 0),
                 done => return Poll::Ready(done),
             }
         }
@@ -91,6 +96,10 @@ impl<R: Runtime> Waiter<R> {
                     if op.is_in_vain(on) {
                         guards.clear_first();
                     }
+                    // It did not have to wait.
+                    if !tried {
+                        self.hope = HOPE;
+                    }
                     return Poll::Ready(done);
                 }
             }
@@ -119,6 +128,13 @@ impl<R: Runtime> Waiter<R> {
             self.forget();
             self.home = here;
         }
+    }
+
+    #[inline]
+    fn hopes<C: ?Sized, O: Op<C>>(&mut self, op: &O) -> bool {
+        let hopes = op.is_hopeful() && self.hope > 0;
+        self.hope -= u8::from(hopes);
+        hopes
     }
 }
 
