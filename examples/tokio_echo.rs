@@ -36,16 +36,17 @@ enum Role {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     env_logger::init();
-    let ran = match &arguments.role {
-        Role::Serve { address } => echo_until_interrupted(address),
+    let (address, ran) = match &arguments.role {
+        Role::Serve { address } => (address, echo_until_interrupted(address)),
         Role::Talk { address, messages } => {
-            runtime().and_then(|runtime| runtime.block_on(talk(address, messages)))
+            (address, runtime().and_then(|runtime| runtime.block_on(talk(address, messages))))
         }
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tokio_echo: {error}");
+            let address = error.address().is_none().then(|| format!("{address}: "));
+            eprintln!("tokio_echo: {}{error}", address.unwrap_or_default());
             ExitCode::FAILURE
         }
     }
