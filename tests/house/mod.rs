@@ -70,6 +70,11 @@ impl House {
         self.0.path().join("names")
     }
 
+    /// For files of the test.
+    pub fn place(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
     pub fn left_over(&self) -> Vec<PathBuf> {
         fs::read_dir(self.names()).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
