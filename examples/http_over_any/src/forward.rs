@@ -3,7 +3,7 @@
 use std::{fs, io};
 
 use hobnob::{
-    Address, Result,
+    Address,
     tokio::{ByteStream, connect_to},
 };
 use tokio::{
@@ -11,7 +11,7 @@ use tokio::{
     net::{TcpListener, UnixListener},
 };
 
-pub async fn relay_from(listen: &str, to: &Address) -> Result<()> {
+pub async fn relay_from(listen: &str, to: &Address) -> io::Result<()> {
     let interrupted = crate::interrupted()?;
     let relayed = async {
         match listen.contains('/') {

@@ -5,10 +5,10 @@
 mod forward;
 mod web;
 
-use std::{io, process::ExitCode};
+use std::{error::Error, io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use hobnob::{Address, Result};
+use hobnob::Address;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// HTTP over any transport.
@@ -49,17 +49,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(role: &Role) -> Result<()> {
+fn run(role: &Role) -> Result<(), Box<dyn Error>> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         match role {
-            Role::Serve { address, forward: None } => web::serve_page(address).await,
+            Role::Serve { address, forward: None } => web::serve_page(address).await?,
             Role::Serve { address, forward: Some(listen) } => {
                 // The page is there before the first client of the relay.
-                tokio::try_join!(web::serve_page(address), forward::relay_from(listen, address))?;
-                Ok(())
+                let relay = async { Ok(forward::relay_from(listen, address).await?) };
+                tokio::try_join!(web::serve_page(address), relay)?;
             }
-            Role::Forward { listen, address } => forward::relay_from(listen, address).await,
+            Role::Forward { listen, address } => forward::relay_from(listen, address).await?,
         }
+        Ok(())
     })
 }
 

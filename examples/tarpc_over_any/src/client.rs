@@ -1,24 +1,23 @@
 //! The client, which is tarpc's own over a connection.
 
-use std::io;
-
-use hobnob::{Address, Result, tokio::connect_to};
+use hobnob::{Address, tokio::connect_to};
 use tarpc::{client, context};
 
-use crate::notes::{NotesClient, transport};
+use crate::{
+    Result,
+    notes::{NotesClient, transport},
+};
 
 pub async fn put(address: &Address, key: String, text: String) -> Result<()> {
     let notes = connect(address).await?;
-    notes.put(context::current(), key, text).await.map_err(io::Error::other)?;
+    notes.put(context::current(), key, text).await?;
     Ok(())
 }
 
 pub async fn get(address: &Address, key: String) -> Result<()> {
     let notes = connect(address).await?;
-    match notes.get(context::current(), key).await.map_err(io::Error::other)? {
-        Some(note) => println!("{} (by {})", note.text, note.by),
-        None => println!("no such note"),
-    }
+    let note = notes.get(context::current(), key).await?.ok_or("no such note")?;
+    println!("{} (by {})", note.text, note.by);
     Ok(())
 }
 

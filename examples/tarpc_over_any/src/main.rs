@@ -6,10 +6,10 @@ mod client;
 mod notes;
 mod server;
 
-use std::process::ExitCode;
+use std::{error::Error, io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use hobnob::{Address, Result};
+use hobnob::Address;
 
 /// Notes that know who wrote them, by tarpc.
 #[derive(Parser)]
@@ -31,6 +31,9 @@ enum Role {
     Get { address: Address, key: String },
 }
 
+/// Of hobnob, or of the protocol over it.
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     env_logger::init();
@@ -51,6 +54,6 @@ fn run(role: Role) -> Result<()> {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

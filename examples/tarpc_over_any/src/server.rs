@@ -20,7 +20,7 @@ use crate::notes::{Note, Notes, transport};
 
 type Table = Arc<Mutex<HashMap<String, Note>>>;
 
-pub fn keep_notes(address: &Address) -> Result<()> {
+pub fn keep_notes(address: &Address) -> crate::Result<()> {
     // Before the runtime: its threads inherit the blocked signals.
     let stop = StopHandle::on_interrupt()?;
     crate::runtime()?.block_on(async {

@@ -1,29 +1,27 @@
 //! The client, which is tonic's own over a connection.
 
-use std::io;
-
 use hobnob::{
-    Address, Result,
+    Address,
     tokio::{ByteStream, connect_to},
 };
 use hyper_util::rt::TokioIo;
-use tonic::{
-    Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use crate::notes::{GetRequest, PutRequest, notes_client::NotesClient};
+use crate::{
+    Result,
+    notes::{GetRequest, PutRequest, notes_client::NotesClient},
+};
 
 pub async fn put(address: Address, key: String, text: String) -> Result<()> {
     let mut notes = connect(address).await?;
-    notes.put(PutRequest { key, text }).await.map_err(said)?;
+    notes.put(PutRequest { key, text }).await?;
     Ok(())
 }
 
 pub async fn get(address: Address, key: String) -> Result<()> {
     let mut notes = connect(address).await?;
-    let note = notes.get(GetRequest { key }).await.map_err(said)?.into_inner();
+    let note = notes.get(GetRequest { key }).await?.into_inner();
     println!("{} (by {})", note.text, note.by);
     Ok(())
 }
@@ -35,9 +33,5 @@ async fn connect(address: Address) -> Result<NotesClient<Channel>> {
         async move { connect_to(address).await.map(|server| TokioIo::new(ByteStream::new(server))) }
     });
     let connected = Endpoint::from_static("http://hobnob").connect_with_connector(connector).await;
-    Ok(NotesClient::new(connected.map_err(io::Error::other)?))
-}
-
-fn said(status: Status) -> io::Error {
-    io::Error::other(status.message().to_owned())
+    Ok(NotesClient::new(connected?))
 }

@@ -7,10 +7,10 @@ mod client;
 mod notes;
 mod server;
 
-use std::{io, process::ExitCode};
+use std::{error::Error, io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use hobnob::{Address, Result};
+use hobnob::Address;
 
 /// Notes that know who wrote them, by gRPC.
 #[derive(Parser)]
@@ -32,16 +32,24 @@ enum Role {
     Get { address: Address, key: String },
 }
 
+/// Of hobnob, or of the protocol over it.
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     env_logger::init();
     match run(arguments.role) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tonic_over_any: {error}");
+            eprintln!("tonic_over_any: {}", whole(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// tonic's own words say little; why it happened is behind them.
+fn whole(error: &(dyn Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", whole(cause)))
 }
 
 fn run(role: Role) -> Result<()> {

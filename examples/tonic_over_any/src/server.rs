@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     future::pending,
-    io,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -27,7 +26,7 @@ use crate::{
 /// How long calls that are running may take after the server was stopped.
 const DRAIN: Duration = Duration::from_secs(2);
 
-pub fn keep_notes(address: &Address) -> Result<()> {
+pub fn keep_notes(address: &Address) -> crate::Result<()> {
     // Before the runtime: its threads inherit the blocked signals.
     let stop = StopHandle::on_interrupt()?;
     crate::runtime()?.block_on(async {
@@ -40,7 +39,7 @@ pub fn keep_notes(address: &Address) -> Result<()> {
             // With a signal, though one that never comes, it lets calls finish when there are no more clients.
             .serve_with_incoming_shutdown(clients(server, open), pending());
         tokio::select! {
-            served = serving => served.map_err(io::Error::other)?,
+            served = serving => served?,
             () = drained(is_closed) => {}
         }
         Ok(())
