@@ -227,6 +227,10 @@ impl IpcSender for AnyConnection {
         self.0.queued()
     }
 
+    fn largest(&self) -> u32 {
+        self.0.largest()
+    }
+
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
         self.0.send_many_by(infos, deadline)
     }
@@ -287,6 +291,10 @@ impl IpcReceiver for AnyConnection {
 
     fn is_drained(&self) -> bool {
         self.0.is_drained()
+    }
+
+    fn rest(&mut self) {
+        self.0.rest();
     }
 
     fn recv_interests<'a>(&'a self, into: &mut Interests<'a>) {

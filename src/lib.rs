@@ -10,10 +10,10 @@ mod transports;
 pub use any::{AnyConnection, AnyServer};
 pub use following::AnyConnecting;
 pub use ipc_core::{
-    Address, ClientFile, ConnectOptions, Deadline, Error, ErrorKind, Holder, Interest, Interests,
-    IpcConnecting, IpcConnection, IpcDial, IpcReceiver, IpcSender, IpcServer, Limits, Name, Peer, PeerPid,
-    Proof, Refusal, Result, Seams, Served, ServerOptions, ServerStats, StopHandle, Traffic, VARIABLE,
-    WaitStrategy, serve,
+    Address, ClientFile, ConnectOptions, Deadline, Error, ErrorKind, EventHandler, EventOptions, Holder,
+    Interest, Interests, IpcConnecting, IpcConnection, IpcDial, IpcReceiver, IpcSender, IpcServer, Left,
+    Limits, Mailbox, Name, Peer, PeerPid, Proof, Refusal, Reply, Result, Seams, Served, ServerOptions,
+    ServerStats, StopHandle, Traffic, VARIABLE, WaitStrategy, WhenFull, serve, serve_events,
 };
 
 /// With the feature `faulty` every transport that an address chooses is behind `Faulty`, so that a program need not be

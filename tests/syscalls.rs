@@ -4,10 +4,12 @@
 #![cfg(all(target_os = "linux", not(hobnob_portable), any(feature = "unix", feature = "fifo")))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod strace;
+
 use std::{
     collections::BTreeMap,
     env, fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Read},
     os::unix::process::parent_id,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -15,6 +17,7 @@ use std::{
 
 use conformance::watched;
 use hobnob::{IpcConnection, IpcReceiver, IpcSender, IpcServer, WaitStrategy};
+use strace::{can_trace, count, skipped};
 
 const ROLE: &str = "HOBNOB_TEST_ROLE";
 const ADDRESS: &str = "HOBNOB_TEST_ADDRESS";
@@ -150,16 +153,6 @@ fn mark(trip: usize) {
     }
 }
 
-fn can_trace() -> bool {
-    let tried = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
-    tried.is_ok_and(|status| status.success())
-}
-
-/// Past the test harness, which keeps what a passing test prints.
-fn skipped(name: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: strace is not installed or may not trace here");
-}
-
 /// Both sides in processes of their own, each under strace: the calls that each made in its window.
 fn trace_both(name: &str, address: &str, batch: &str) -> [(&'static str, BTreeMap<String, usize>); 2] {
     let dir = tempfile::tempdir().unwrap();
@@ -203,22 +196,4 @@ impl Drop for Traced {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// What the thread that set the two marks did between them, by the names of the calls.
-fn count(log: &str) -> BTreeMap<String, usize> {
-    let line = |line: &str| -> Option<(u32, String)> {
-        let (thread, event) = line.split_once(' ')?;
-        // The end of a call that was interrupted by another thread's line has no name before a bracket.
-        let (call, _) = event.trim_start().split_once('(')?;
-        Some((thread.parse().ok()?, call.to_owned())).filter(|_| !call.contains(' '))
-    };
-    let calls: Vec<_> = log.lines().filter_map(line).collect();
-    let marks: Vec<_> = calls.iter().enumerate().filter(|(_, (_, call))| call == "getppid").collect();
-    let [(from, (thread, _)), (to, _)] = marks[..] else { panic!("{} marks and not two", marks.len()) };
-    let mut counted = BTreeMap::new();
-    for (_, call) in calls[from + 1..to].iter().filter(|(by, _)| by == thread) {
-        *counted.entry(call.clone()).or_default() += 1;
-    }
-    counted
 }

@@ -4,6 +4,7 @@ mod crowd;
 mod deed;
 pub mod dying;
 pub mod forked;
+mod forms;
 mod host;
 pub mod intruder;
 pub mod lingering;
@@ -31,6 +32,7 @@ use std::{
 use hobnob::{AnyConnection, AnyServer, IpcReceiver, IpcSender, IpcServer, Result};
 
 pub use deed::{MARK, MESSAGE, MESSAGES};
+pub use forms::FORMS;
 pub use racer::{CRASHED, DIARY, DOUBLE, EXIT, FAILED, LOST, OWNED};
 pub use soak::converse;
 
@@ -85,6 +87,13 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["crowd", address, clients, messages] => {
             crowd::play(address, clients.parse().unwrap(), messages.parse().unwrap())
         }
+        ["serve-form", form, address] => forms::serve(form, address),
+        ["trouble", scheme, folder, each] => {
+            let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
+            forms::trouble(scheme, folder.as_ref(), each.parse().unwrap());
+            Ok(())
+        }
+        ["storm", address, clients] => forms::storm(address, clients.parse().unwrap()),
         ["hoard"] => crowd::hoard(),
         ["squeeze", address] => crowd::squeeze(address),
         ["linger", scheme, place] => lingering::play(scheme, place),

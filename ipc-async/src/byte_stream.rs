@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    pin::Pin,
     task::{Context, Poll, ready},
 };
 
@@ -44,8 +43,11 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
         &self.connection
     }
 
-    /// What can be read, at least a byte; empty at the end.
-    pub(crate) fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+    /// For a runtime's own traits: what can be read, at least a byte; empty at the end.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         while self.read == self.came.len() && !self.is_over {
             self.read = 0;
             let received = self.connection.poll_op(cx, Recv(&mut self.came), &mut forever());
@@ -57,17 +59,22 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
         Poll::Ready(Ok(&self.came[self.read..]))
     }
 
-    pub(crate) fn consume(&mut self, count: usize) {
+    /// So much of it was read.
+    pub fn consume(&mut self, count: usize) {
         self.read += count;
     }
 
-    pub(crate) fn poll_some_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Takes some of these bytes, and says how many.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub fn poll_some_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut piece = bytes.len().min(PIECE);
         loop {
             if piece == 0 {
                 return Poll::Ready(Ok(0));
             }
-            match ready!(self.connection.poll_op(cx, Out::Send(&bytes[..piece]), &mut forever())) {
+            match ready!(self.connection.poll_op(cx, Out::Accept(&bytes[..piece]), &mut forever())) {
                 Ok(()) => return Poll::Ready(Ok(piece)),
                 Err(error) => match *error.kind() {
                     // The peer takes smaller messages only.
@@ -80,73 +87,23 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
         }
     }
 
-    pub(crate) fn poll_all_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Hands what was taken to the kernel.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub fn poll_all_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.connection.poll_op(cx, Out::Flush, &mut forever()).map_err(io::Error::from)
     }
 
-    pub(crate) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// The same, and a goodbye after it.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.connection.poll_op(cx, Out::Leave, &mut forever()).map_err(io::Error::from)
     }
 }
 
 fn forever() -> Ends {
     Ends::by(Deadline::Forever)
-}
-
-#[cfg(feature = "tokio")]
-impl<C: IpcConnection + Unpin> tokio::io::AsyncRead for ByteStream<crate::Tokio, C> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut tokio::io::ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let some = ready!(this.poll_some(cx))?;
-        let count = some.len().min(into.remaining());
-        into.put_slice(&some[..count]);
-        this.consume(count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-#[cfg(feature = "tokio")]
-impl<C: IpcConnection + Unpin> tokio::io::AsyncWrite for ByteStream<crate::Tokio, C> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_some_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_all_out(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_goodbye(cx)
-    }
-}
-
-#[cfg(feature = "smol")]
-impl<C: IpcConnection + Unpin> futures_io::AsyncRead for ByteStream<crate::Smol, C> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let some = ready!(this.poll_some(cx))?;
-        let count = some.len().min(into.len());
-        into[..count].copy_from_slice(&some[..count]);
-        this.consume(count);
-        Poll::Ready(Ok(count))
-    }
-}
-
-#[cfg(feature = "smol")]
-impl<C: IpcConnection + Unpin> futures_io::AsyncWrite for ByteStream<crate::Smol, C> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_some_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_all_out(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_goodbye(cx)
-    }
 }

@@ -1,21 +1,20 @@
 //! A connection as futures.
 
 use std::{
-    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use ipc_core::{
-    Address, ConnectOptions, Deadline, ErrorKind, Interests, IpcConnection, IpcDial, Peer, Result, StopHandle,
+    Address, ConnectOptions, Deadline, Interests, IpcConnection, IpcDial, Peer, Result, StopHandle,
 };
 
 use crate::{
     Receiver, Runtime, Sender, connecting,
     ender::{Ender, Half},
-    ops::{Op, Out, Recv},
-    waiter::{Ends, Waiter},
+    ops::{Op, Out, Recv, Send},
+    waiter::{Call, Ends, Waiter, is_late},
 };
 
 /// A connection whose calls are futures. Dropping it says goodbye without waiting.
@@ -23,6 +22,9 @@ pub struct Connection<R: Runtime, C> {
     pub(crate) waiter: Waiter<R>,
     pub(crate) connection: C,
 }
+
+/// Nothing of it is ever pinned.
+impl<R: Runtime, C> Unpin for Connection<R, C> {}
 
 const DISCONNECT: Duration = Duration::from_secs(5);
 
@@ -56,19 +58,16 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
     ///
     /// # Errors
     /// As [`IpcSender::send_info_by`](ipc_core::IpcSender::send_info_by).
-    pub async fn send_info(&mut self, info: &[u8]) -> Result<()> {
-        self.send_info_by(info, self.connection.send_deadline()).await
+    pub fn send_info(&mut self, info: &[u8]) -> impl Future<Output = Result<()>> {
+        self.send_info_by(info, self.connection.send_deadline())
     }
 
     /// [`send_info`](Self::send_info) with a deadline of its own.
     ///
     /// # Errors
     /// As there.
-    pub async fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
-        let mut ends = Ends::by(deadline);
-        self.run(Out::Send(info), &mut ends).await?;
-        // It was accepted; what the peer has no room for is still here.
-        self.run(Out::Flush, &mut ends).await.or_else(if_late)
+    pub fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> impl Future<Output = Result<()>> {
+        self.call(Send::new(info), deadline)
     }
 
     /// Has the whole message accepted, to leave together with others: with the next [`send_info`](Self::send_info) or
@@ -76,32 +75,32 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
     ///
     /// # Errors
     /// As [`send_info`](Self::send_info).
-    pub async fn feed_info(&mut self, info: &[u8]) -> Result<()> {
-        self.feed_info_by(info, self.connection.send_deadline()).await
+    pub fn feed_info(&mut self, info: &[u8]) -> impl Future<Output = Result<()>> {
+        self.feed_info_by(info, self.connection.send_deadline())
     }
 
     /// [`feed_info`](Self::feed_info) with a deadline of its own.
     ///
     /// # Errors
     /// As there.
-    pub async fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
-        self.run(Out::Feed(info), &mut Ends::by(deadline)).await
+    pub fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> impl Future<Output = Result<()>> {
+        self.call(Out::Feed(info), deadline)
     }
 
     /// Hands what was accepted and is still here to the kernel.
     ///
     /// # Errors
     /// As [`IpcSender::flush_info_by`](ipc_core::IpcSender::flush_info_by).
-    pub async fn flush_info(&mut self) -> Result<()> {
-        self.flush_info_by(self.connection.send_deadline()).await
+    pub fn flush_info(&mut self) -> impl Future<Output = Result<()>> {
+        self.flush_info_by(self.connection.send_deadline())
     }
 
     /// [`flush_info`](Self::flush_info) with a deadline of its own.
     ///
     /// # Errors
     /// As there.
-    pub async fn flush_info_by(&mut self, deadline: Deadline) -> Result<()> {
-        self.run(Out::Flush, &mut Ends::by(deadline)).await
+    pub fn flush_info_by(&mut self, deadline: Deadline) -> impl Future<Output = Result<()>> {
+        self.call(Out::Flush, deadline)
     }
 
     /// Puts the next message into `into`, in place of what was there. False is the peer's goodbye. Dropped before it
@@ -109,16 +108,20 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
     ///
     /// # Errors
     /// As [`IpcReceiver::recv_info_by`](ipc_core::IpcReceiver::recv_info_by).
-    pub async fn recv_info(&mut self, into: &mut Vec<u8>) -> Result<bool> {
-        self.recv_info_by(into, self.connection.recv_deadline()).await
+    pub fn recv_info(&mut self, into: &mut Vec<u8>) -> impl Future<Output = Result<bool>> {
+        self.recv_info_by(into, self.connection.recv_deadline())
     }
 
     /// [`recv_info`](Self::recv_info) with a deadline of its own.
     ///
     /// # Errors
     /// As there.
-    pub async fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool> {
-        self.run(Recv(into), &mut Ends::by(deadline)).await
+    pub fn recv_info_by(
+        &mut self,
+        into: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<bool>> {
+        self.call(Recv(into), deadline)
     }
 
     /// Hands everything accepted and a goodbye to the kernel, within 5 s. Receiving goes on.
@@ -134,7 +137,7 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
     /// # Errors
     /// As there.
     pub async fn disconnect_from_by(&mut self, deadline: Deadline) -> Result<()> {
-        match self.run(Out::Leave, &mut Ends::by(deadline)).await {
+        match self.call(Out::Leave, deadline).await {
             // What is still here is told.
             Err(error) if is_late(&error) => self.connection.disconnect_from_by(Deadline::Now),
             left => left,
@@ -147,13 +150,13 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
     where
         C: 'static,
     {
-        let Self { waiter, connection } = self;
+        let Self { mut waiter, connection } = self;
         let (mut ours, mut theirs) = (Interests::default(), Interests::default());
         connection.send_interests(&mut ours);
         connection.recv_interests(&mut theirs);
-        let (shared, ender) = (waiter.sources.share(&ours, &theirs), waiter.ender.clone());
+        let shared = waiter.share(&ours, &theirs);
         let (sender, receiver) = Box::new(connection).split();
-        (Sender { waiter: Waiter::over(shared, Half::Sending, ender), sender }, Receiver { waiter, receiver })
+        (Sender { waiter: shared, sender }, Receiver { waiter, receiver })
     }
 
     /// Who is at the other end.
@@ -164,6 +167,7 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
 
     /// Lets this handle end every wait of this connection. It takes a descriptor for each connection.
     pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.waiter.forget();
         self.connection.stop_with(handle);
     }
 
@@ -171,6 +175,14 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
     #[must_use]
     pub fn get_ref(&self) -> &C {
         &self.connection
+    }
+
+    /// The connection itself again, for calls that wait in a thread. What was accepted and is still here stays.
+    #[must_use]
+    pub fn into_inner(self) -> C {
+        // Nothing is watched any more.
+        drop(self.waiter);
+        self.connection
     }
 
     /// Sets how long every later [`recv_info`](Self::recv_info) waits.
@@ -196,19 +208,9 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
         self.waiter.poll(cx, &mut self.connection, &mut op, ends)
     }
 
-    async fn run<O: Op<C>>(&mut self, mut op: O, ends: &mut Ends) -> Result<O::Output> {
-        let Self { waiter, connection } = self;
-        poll_fn(|cx| waiter.poll(cx, connection, &mut op, ends)).await
+    fn call<O: Op<C>>(&mut self, op: O, deadline: Deadline) -> Call<'_, R, C, O> {
+        Call { waiter: &mut self.waiter, on: &mut self.connection, op, ends: Ends::by(deadline) }
     }
-}
-
-/// A message that was accepted is accepted, though the time is over.
-pub(crate) fn if_late(error: ipc_core::Error) -> Result<()> {
-    if is_late(&error) { Ok(()) } else { Err(error) }
-}
-
-pub(crate) fn is_late(error: &ipc_core::Error) -> bool {
-    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Stopped | ErrorKind::WouldBlock)
 }
 
 impl<R: Runtime, C: std::fmt::Debug> std::fmt::Debug for Connection<R, C> {

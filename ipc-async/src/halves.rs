@@ -1,18 +1,16 @@
 //! The halves of a connection, for two tasks.
 
 use std::{
-    future::poll_fn,
     task::{Context, Poll},
     time::Duration,
 };
 
-use ipc_core::{Deadline, IpcReceiver, IpcSender, Result};
+use ipc_core::{Deadline, IpcReceiver, IpcSender, Result, StopHandle};
 
 use crate::{
     Runtime,
-    connection::{if_late, is_late},
-    ops::{Op, Out, Recv},
-    waiter::{Ends, Waiter},
+    ops::{Op, Out, Recv, Send},
+    waiter::{Call, Ends, Waiter, is_late},
 };
 
 /// The half that sends. Dropping it says goodbye without waiting.
@@ -32,36 +30,48 @@ impl<R: Runtime> Sender<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn send_info(&mut self, info: &[u8]) -> Result<()> {
-        self.send_info_by(info, self.sender.send_deadline()).await
+    pub fn send_info(&mut self, info: &[u8]) -> impl Future<Output = Result<()>> {
+        self.send_info_by(info, self.sender.send_deadline())
     }
 
     /// As [`Connection::send_info_by`](crate::Connection::send_info_by).
     ///
     /// # Errors
     /// As there.
-    pub async fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()> {
-        let mut ends = Ends::by(deadline);
-        self.run(Out::Send(info), &mut ends).await?;
-        self.run(Out::Flush, &mut ends).await.or_else(if_late)
+    pub fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> impl Future<Output = Result<()>> {
+        self.call(Send::new(info), deadline)
     }
 
     /// As [`Connection::feed_info`](crate::Connection::feed_info).
     ///
     /// # Errors
     /// As there.
-    pub async fn feed_info(&mut self, info: &[u8]) -> Result<()> {
-        let mut ends = Ends::by(self.sender.send_deadline());
-        self.run(Out::Feed(info), &mut ends).await
+    pub fn feed_info(&mut self, info: &[u8]) -> impl Future<Output = Result<()>> {
+        self.call(Out::Feed(info), self.sender.send_deadline())
+    }
+
+    /// As [`Connection::feed_info_by`](crate::Connection::feed_info_by).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> impl Future<Output = Result<()>> {
+        self.call(Out::Feed(info), deadline)
     }
 
     /// As [`Connection::flush_info`](crate::Connection::flush_info).
     ///
     /// # Errors
     /// As there.
-    pub async fn flush_info(&mut self) -> Result<()> {
-        let mut ends = Ends::by(self.sender.send_deadline());
-        self.run(Out::Flush, &mut ends).await
+    pub fn flush_info(&mut self) -> impl Future<Output = Result<()>> {
+        self.call(Out::Flush, self.sender.send_deadline())
+    }
+
+    /// As [`Connection::flush_info_by`](crate::Connection::flush_info_by).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn flush_info_by(&mut self, deadline: Deadline) -> impl Future<Output = Result<()>> {
+        self.call(Out::Flush, deadline)
     }
 
     /// As [`Connection::disconnect_from`](crate::Connection::disconnect_from).
@@ -77,10 +87,21 @@ impl<R: Runtime> Sender<R> {
     /// # Errors
     /// As there.
     pub async fn disconnect_from_by(&mut self, deadline: Deadline) -> Result<()> {
-        match self.run(Out::Leave, &mut Ends::by(deadline)).await {
+        match self.call(Out::Leave, deadline).await {
             Err(error) if is_late(&error) => self.sender.disconnect_from_by(Deadline::Now),
             left => left,
         }
+    }
+
+    /// Sets how long every later [`send_info`](Self::send_info) waits.
+    pub fn set_send_deadline(&mut self, deadline: Deadline) {
+        self.sender.set_send_deadline(deadline);
+    }
+
+    /// Lets this handle end waits for room.
+    pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.waiter.forget();
+        self.sender.stop_sending_with(handle);
     }
 
     pub(crate) fn poll_op<O: Op<dyn IpcSender>>(
@@ -92,9 +113,8 @@ impl<R: Runtime> Sender<R> {
         self.waiter.poll(cx, &mut *self.sender, &mut op, ends)
     }
 
-    async fn run<O: Op<dyn IpcSender>>(&mut self, mut op: O, ends: &mut Ends) -> Result<O::Output> {
-        let Self { waiter, sender } = self;
-        poll_fn(|cx| waiter.poll(cx, &mut **sender, &mut op, ends)).await
+    fn call<O: Op<dyn IpcSender>>(&mut self, op: O, deadline: Deadline) -> Call<'_, R, dyn IpcSender, O> {
+        Call { waiter: &mut self.waiter, on: &mut *self.sender, op, ends: Ends::by(deadline) }
     }
 }
 
@@ -103,18 +123,32 @@ impl<R: Runtime> Receiver<R> {
     ///
     /// # Errors
     /// As there.
-    pub async fn recv_info(&mut self, into: &mut Vec<u8>) -> Result<bool> {
-        self.recv_info_by(into, self.receiver.recv_deadline()).await
+    pub fn recv_info(&mut self, into: &mut Vec<u8>) -> impl Future<Output = Result<bool>> {
+        self.recv_info_by(into, self.receiver.recv_deadline())
     }
 
     /// As [`Connection::recv_info_by`](crate::Connection::recv_info_by).
     ///
     /// # Errors
     /// As there.
-    pub async fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool> {
+    pub fn recv_info_by(
+        &mut self,
+        into: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<bool>> {
         let Self { waiter, receiver } = self;
-        let (mut op, mut ends) = (Recv(into), Ends::by(deadline));
-        poll_fn(|cx| waiter.poll(cx, &mut **receiver, &mut op, &mut ends)).await
+        Call { waiter, on: &mut **receiver, op: Recv(into), ends: Ends::by(deadline) }
+    }
+
+    /// Sets how long every later [`recv_info`](Self::recv_info) waits.
+    pub fn set_recv_deadline(&mut self, deadline: Deadline) {
+        self.receiver.set_recv_deadline(deadline);
+    }
+
+    /// Lets this handle end waits for messages.
+    pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.waiter.forget();
+        self.receiver.stop_receiving_with(handle);
     }
 
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<bool>> {

@@ -3,17 +3,18 @@
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    task::Poll,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use atomic_waker::AtomicWaker;
 use ipc_core::{Deadline, ErrorKind, IpcServer, Result, Served};
+use pin_project_lite::pin_project;
 
 use crate::{Connection, Runtime, Server, ender::Ender, waiter::Timer};
 
@@ -44,7 +45,7 @@ where
                 clients += 1;
                 let place = Running::enter(&running);
                 client.end_with(&place.ender);
-                R::spawn(run(handler(client), place));
+                R::spawn(Handling { handler: handler(client), place });
             }
             Err(error) if *error.kind() == ErrorKind::Stopped => break Ok(()),
             Err(error) => break Err(error),
@@ -53,32 +54,38 @@ where
     log::debug!("{}: {} clients left, drained within {drain:?}", server.address(), running.count());
     server.destroy_server()?;
     running.tell(Ender::drain);
-    if running.wait::<R>(drain).await > 0 {
+    if running.wait::<R>(drain).await? > 0 {
         running.tell(Ender::stop);
     }
-    let abandoned = running.wait::<R>(drain / 10).await;
+    let abandoned = running.wait::<R>(drain / 10).await?;
     ended.map(|()| Served::new(clients, abandoned, server.stats()))
 }
 
-/// Runs a handler to its end, however it ends.
-async fn run(handler: impl Future<Output = Result<()>>, place: Place) {
-    let mut handler = pin!(handler);
-    let ended = poll_fn(|cx| {
-        // What a handler leaves half-done is dropped with it.
-        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(Some),
-            Err(_) => Poll::Ready(None),
-        }
-    })
-    .await;
-    match ended {
-        Some(Err(error)) if *error.kind() != ErrorKind::Stopped => {
-            log::debug!("a client's handler ended: {error}")
-        }
-        Some(_) => {}
-        None => log::warn!("a client's handler panicked"),
+pin_project! {
+    /// Runs a handler to its end, however it ends. As an async function it would have room for the handler twice.
+    struct Handling<F> {
+        #[pin]
+        handler: F,
+        place: Place,
     }
-    drop(place);
+}
+
+impl<F: Future<Output = Result<()>>> Future for Handling<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let handler = self.project().handler;
+        // What a handler leaves half-done is dropped with it.
+        match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Err(error))) if *error.kind() != ErrorKind::Stopped => {
+                log::debug!("a client's handler ended: {error}")
+            }
+            Ok(Poll::Ready(_)) => {}
+            Err(_) => log::warn!("a client's handler panicked"),
+        }
+        Poll::Ready(())
+    }
 }
 
 /// The handlers that are running.
@@ -124,12 +131,12 @@ impl Running {
     }
 
     /// Waits until none is left or the time is over, and says how many are left.
-    async fn wait<R: Runtime>(&self, span: Duration) -> usize {
+    async fn wait<R: Runtime>(&self, span: Duration) -> Result<usize> {
         let (ends, mut timer) = (Instant::now().checked_add(span), Timer::<R>::new());
         poll_fn(|cx| {
             self.fewer.register(cx.waker());
-            let is_over = self.count() == 0 || timer.is_over(cx, ends);
-            if is_over { Poll::Ready(self.count()) } else { Poll::Pending }
+            let is_over = self.count() == 0 || timer.is_over(cx, ends)?;
+            if is_over { Poll::Ready(Ok(self.count())) } else { Poll::Pending }
         })
         .await
     }

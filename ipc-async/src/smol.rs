@@ -3,15 +3,16 @@
 use std::{
     io,
     os::fd::BorrowedFd,
+    pin::Pin,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::Instant,
 };
 
-use ipc_core::Interest;
+use ipc_core::{Interest, IpcConnection};
 
 use crate::{
-    Ready, Runtime, Source,
+    ByteStream, Ready, Runtime, Source,
     sys::{self, Watched},
 };
 
@@ -30,13 +31,19 @@ pub struct Registered {
 impl Runtime for Smol {
     type Source = Registered;
     type Sleep = Sleep;
+    type Id = ();
+
+    /// It has one reactor, which runs as soon as it is needed.
+    fn here() -> Option<()> {
+        Some(())
+    }
 
     fn watch(fd: BorrowedFd<'_>) -> io::Result<Registered> {
         Ok(Registered { io: sys::smol(fd)?, readable: false.into(), writable: false.into() })
     }
 
-    fn sleep_until(at: Instant) -> Sleep {
-        Sleep(smol::Timer::at(at))
+    fn sleep_until(at: Instant) -> io::Result<Sleep> {
+        Ok(Sleep(smol::Timer::at(at)))
     }
 
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {
@@ -51,8 +58,8 @@ pub struct Sleep(smol::Timer);
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        std::pin::Pin::new(&mut self.0).poll(cx).map(drop)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(drop)
     }
 }
 
@@ -73,5 +80,30 @@ impl Source for Registered {
 impl Ready for &AtomicBool {
     fn clear(self) {
         self.store(false, Relaxed);
+    }
+}
+
+impl<C: IpcConnection> futures_io::AsyncRead for ByteStream<Smol, C> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let some = ready!(this.poll_some(cx))?;
+        let count = some.len().min(into.len());
+        into[..count].copy_from_slice(&some[..count]);
+        this.consume(count);
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl<C: IpcConnection> futures_io::AsyncWrite for ByteStream<Smol, C> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_some_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_all_out(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_goodbye(cx)
     }
 }

@@ -35,20 +35,17 @@ impl<R: Runtime> Default for Sources<R> {
 
 impl<R: Runtime> Sources<R> {
     /// Those of these descriptors that may be ready; of the others the task is told.
-    pub(crate) fn poll(
+    pub(crate) fn poll<'a>(
         &mut self,
         cx: &mut Context<'_>,
-        interests: &Interests<'_>,
+        interests: impl Iterator<Item = (BorrowedFd<'a>, Interest)> + Clone,
     ) -> io::Result<Guards<'_, R>> {
-        for (fd, _) in interests.iter() {
-            if !self.0.iter().any(|known| known.fd == fd.as_raw_fd()) {
-                self.0.push(Known::new(fd)?);
-            }
+        if interests.clone().any(|(fd, _)| self.find(fd).is_none()) {
+            self.watch(interests.clone())?;
         }
         let mut guards = Guards { first: None, others: Vec::new() };
-        for (place, (fd, interest)) in interests.iter().enumerate() {
-            let known = self.0.iter().find(|known| known.fd == fd.as_raw_fd());
-            match known.map(|known| known.source.poll_ready(cx, interest)) {
+        for (place, (fd, interest)) in interests.enumerate() {
+            match self.find(fd).map(|known| known.source.poll_ready(cx, interest)) {
                 Some(Poll::Ready(ready)) if place == 0 => guards.first = Some(ready?),
                 Some(Poll::Ready(ready)) => guards.others.push(ready?),
                 // All are known by now.
@@ -58,6 +55,29 @@ impl<R: Runtime> Sources<R> {
         Ok(guards)
     }
 
+    #[inline]
+    fn find(&self, fd: BorrowedFd<'_>) -> Option<&Known<R>> {
+        self.0.iter().find(|known| known.fd == fd.as_raw_fd())
+    }
+
+    /// Has the runtime watch those that it does not watch yet.
+    #[cold]
+    fn watch<'a>(&mut self, interests: impl Iterator<Item = (BorrowedFd<'a>, Interest)>) -> io::Result<()> {
+        for (fd, _) in interests {
+            if self.find(fd).is_none() {
+                // Mostly there is one, for each of many connections.
+                self.0.reserve_exact(1);
+                self.0.push(Known::new(fd)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// None is watched any more.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// For the half that sends: what the half that receives waits for in another way. One task at a time waits for
     /// each interest in a source.
     pub(crate) fn share(&self, ours: &Interests<'_>, theirs: &Interests<'_>) -> Self {
@@ -65,7 +85,7 @@ impl<R: Runtime> Sources<R> {
             theirs.iter().any(|(their, other)| their.as_raw_fd() == fd && is_read(other) == is_read(interest))
         };
         let shared = ours.iter().filter(|(fd, interest)| !is_theirs(fd.as_raw_fd(), *interest));
-        let known = shared.filter_map(|(fd, _)| self.0.iter().find(|known| known.fd == fd.as_raw_fd()));
+        let known = shared.filter_map(|(fd, _)| self.find(fd));
         Self(known.map(Known::clone).collect())
     }
 }

@@ -130,6 +130,10 @@ impl<T: Transport> IpcSender for Connection<T> {
         self.sender.queued()
     }
 
+    fn largest(&self) -> u32 {
+        self.sender.largest()
+    }
+
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
         self.sender.send_many_by(infos, deadline)
     }
@@ -192,6 +196,10 @@ impl<T: Transport> IpcReceiver for Connection<T> {
 
     fn is_drained(&self) -> bool {
         self.receiver.is_drained() && !self.sender.has_unsent()
+    }
+
+    fn rest(&mut self) {
+        self.receiver.rest();
     }
 
     fn recv_interests<'a>(&'a self, into: &mut Interests<'a>) {

@@ -85,6 +85,7 @@ impl Waiting {
     }
 
     /// What ends a wait besides what is waited for.
+    #[inline]
     pub(crate) fn interests<'a>(&'a self, into: &mut Interests<'a>) {
         if let Some(stop) = &self.stop {
             into.add(stop.as_fd(), Interest::Readable);
@@ -391,6 +392,87 @@ mod tests {
                 let (ended, _) = run(&mut waiting, u32::MAX, deadline);
                 assert_eq!(*ended.unwrap_err().kind(), ErrorKind::PeerGone, "{wait:?}, {deadline:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_a_wait_that_is_elsewhere_as_it_would_end_ours() {
+        let mut waiting = waiting(WaitStrategy::Sleep);
+        let stop = waiting.stop_handle().unwrap();
+        let told = |result: Result<()>| result.map_err(|error| error.kind().clone());
+        assert_eq!(told(run(&mut waiting, u32::MAX, Deadline::Polled).0), Err(ErrorKind::WouldBlock));
+        stop.drain();
+        assert_eq!(told(run(&mut waiting, 1, Deadline::Polled).0), Ok(()), "what needs no wait is done");
+        assert_eq!(told(run(&mut waiting, u32::MAX, Deadline::Polled).0), Err(ErrorKind::Stopped));
+        assert_eq!(told(run(&mut waiting, u32::MAX, Deadline::Now).0), Err(ErrorKind::WouldBlock));
+        stop.stop();
+        assert_eq!(told(run(&mut waiting, 1, Deadline::Polled).0), Err(ErrorKind::Stopped));
+        assert_eq!(told(run(&mut waiting, 1, Deadline::Now).0), Ok(()));
+    }
+
+    /// Something is under way, and goes on when told to.
+    struct Stuck {
+        goes_on: bool,
+    }
+
+    impl Operation for Stuck {
+        type Output = ();
+
+        fn attempt(&mut self, _: bool) -> Result<Try<()>> {
+            Ok(if std::mem::take(&mut self.goes_on) { Try::Again } else { Try::NotNow })
+        }
+
+        fn arm(&mut self) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn interests<'a>(&'a self, _: &mut Interests<'a>) {}
+
+        fn is_under_way(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn calls_that_do_not_wait_tell_of_a_stall_too() {
+        let (clock, stall) = (std::sync::Arc::new(Hands::default()), Duration::from_secs(3));
+        let seams = Seams::default().with_clock(clock.clone());
+        let config = Config { seams, stall: Some(stall), ..Config::default() };
+        let mut waiting = Waiting { watch: Watch::new(&config, None), ..Waiting::new(&config) };
+        let mut poll = |goes_on| {
+            let told = drive(&mut Stuck { goes_on }, Deadline::Polled, &mut waiting).unwrap_err();
+            (told.kind().clone(), waiting.watch.stalls_next().map(|at| at - clock.start))
+        };
+        let second = |seconds| clock.passed.store(seconds, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(poll(false), (ErrorKind::WouldBlock, Some(stall)));
+        second(2);
+        assert_eq!(poll(true), (ErrorKind::WouldBlock, Some(stall + Duration::from_secs(2))));
+        second(4);
+        assert_eq!(poll(false).0, ErrorKind::WouldBlock);
+        second(5);
+        assert_eq!(poll(false).0, ErrorKind::Stalled);
+    }
+
+    /// A clock that is set by hand, in seconds.
+    #[derive(Debug)]
+    struct Hands {
+        start: Instant,
+        passed: std::sync::atomic::AtomicU64,
+    }
+
+    impl Default for Hands {
+        fn default() -> Self {
+            Self { start: Instant::now(), passed: 0.into() }
+        }
+    }
+
+    impl crate::Clock for Hands {
+        fn now(&self) -> Instant {
+            self.start + Duration::from_secs(self.passed.load(std::sync::atomic::Ordering::Relaxed))
+        }
+
+        fn wall(&self) -> std::time::SystemTime {
+            std::time::SystemTime::UNIX_EPOCH
         }
     }
 

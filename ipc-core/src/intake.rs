@@ -15,8 +15,6 @@ use crate::{
 pub(crate) struct Intake<T: Transport> {
     pub(crate) rx: T::Rx,
     pub(crate) decoder: Decoder,
-    /// The last read took all there was.
-    emptied: bool,
     stage: Stage,
     pub(crate) traffic: Traffic,
     pub(crate) shared: Arc<Shared>,
@@ -33,7 +31,7 @@ enum Stage {
 impl<T: Transport> Intake<T> {
     pub(crate) fn new(rx: T::Rx, shared: Arc<Shared>) -> Self {
         let decoder = Decoder::lent_by(shared.pool.clone(), hello::LARGEST);
-        Self { rx, decoder, emptied: false, stage: Stage::Open, traffic: Traffic::default(), shared }
+        Self { rx, decoder, stage: Stage::Open, traffic: Traffic::default(), shared }
     }
 
     /// The next frame, with at most one read.
@@ -70,12 +68,9 @@ impl<T: Transport> Intake<T> {
     fn read(&mut self, may_block: bool) -> Result<bool> {
         let Self { rx, decoder, .. } = self;
         let mut rooms = decoder.rooms();
-        let mut room = || rooms.slices().iter().map(|room| room.len()).sum::<usize>();
-        let room = if T::Rx::SHORT_IS_ALL { room() } else { 0 };
         match settle(|| rx.try_recv(rooms.slices(), may_block)) {
             Ok(Some(Got::Bytes(count))) => {
                 self.decoder.filled(count);
-                self.emptied = count < room;
                 Ok(true)
             }
             Ok(None) => Ok(false),
@@ -94,7 +89,7 @@ impl<T: Transport> Intake<T> {
     /// Whether a try is in vain before a descriptor tells of more.
     #[inline]
     pub(crate) fn is_drained(&self) -> bool {
-        self.emptied && self.is_quiet()
+        T::Rx::SHORT_IS_ALL && self.is_quiet() && self.decoder.has_room_left()
     }
 
     /// What has come already: a message, or `Some(None)` for the goodbye.

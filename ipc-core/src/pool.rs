@@ -111,8 +111,10 @@ pub(crate) struct Memory {
     pool: Arc<Pool>,
 }
 
-/// What it has of its own.
+/// The most that it has of its own.
 pub(crate) const LITTLE: usize = 1024;
+/// The least: one message of the commonest sizes.
+const LEAST: usize = 128;
 
 impl Memory {
     pub(crate) fn new(pool: Arc<Pool>) -> Self {
@@ -123,12 +125,12 @@ impl Memory {
     #[cold]
     pub(crate) fn grow(&mut self, size: usize, kept: usize) {
         if size <= LITTLE {
-            return self.bytes.resize(LITTLE, 0);
+            return self.bytes.resize(size.next_power_of_two().max(LEAST), 0);
         }
         let mut larger = self.pool.lend(size);
         larger[..kept].copy_from_slice(&self.bytes[..kept]);
         let smaller = std::mem::replace(&mut self.bytes, larger);
-        if smaller.len() == LITTLE {
+        if smaller.len() <= LITTLE {
             self.little = smaller;
         } else {
             self.pool.give_back(smaller);

@@ -106,6 +106,10 @@ impl<T: Transport> IpcReceiver for Receiver<T> {
         self.intake.is_drained()
     }
 
+    fn rest(&mut self) {
+        self.intake.decoder.rest();
+    }
+
     fn recv_interests<'a>(&'a self, into: &mut Interests<'a>) {
         self.intake.rx.interests(into);
         self.waiting.interests(into);

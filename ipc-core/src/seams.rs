@@ -28,7 +28,13 @@ pub trait Failpoints: Send + Sync {
 
 /// The clock, the failpoints and the faults in use. The default is the real clock and neither of the others.
 #[derive(Clone, Default)]
-pub struct Seams {
+pub struct Seams(
+    /// Every connection has seams, twice, and hardly any has more than the default.
+    Option<Arc<Replaced>>,
+);
+
+#[derive(Clone, Default)]
+struct Replaced {
     clock: Option<Arc<dyn Clock>>,
     failpoints: Option<Arc<dyn Failpoints>>,
     faults: Option<Faults>,
@@ -38,37 +44,50 @@ impl Seams {
     /// These seams with another clock.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
-        Self { clock: Some(clock), ..self }
+        self.with(|replaced| replaced.clock = Some(clock))
     }
 
     /// These seams with failpoints.
     #[must_use]
     pub fn with_failpoints(self, failpoints: Arc<dyn Failpoints>) -> Self {
-        Self { failpoints: Some(failpoints), ..self }
+        self.with(|replaced| replaced.failpoints = Some(failpoints))
     }
 
     /// These seams with faults on the road; only the transport wrapper `Faulty` looks at them.
     #[must_use]
     pub fn with_faults(self, faults: Faults) -> Self {
-        Self { faults: Some(faults), ..self }
+        self.with(|replaced| replaced.faults = Some(faults))
+    }
+
+    fn with(mut self, replace: impl FnOnce(&mut Replaced)) -> Self {
+        replace(Arc::make_mut(self.0.get_or_insert_default()));
+        self
     }
 
     /// The faults on the road.
     #[must_use]
     pub fn faults(&self) -> Option<&Faults> {
-        self.faults.as_ref()
+        self.0.as_ref()?.faults.as_ref()
+    }
+
+    fn clock(&self) -> Option<&dyn Clock> {
+        self.0.as_ref()?.clock.as_deref()
+    }
+
+    fn failpoints(&self) -> Option<&dyn Failpoints> {
+        self.0.as_ref()?.failpoints.as_deref()
     }
 
     /// The monotonic clock.
     #[must_use]
     pub fn now(&self) -> Instant {
-        self.clock.as_ref().map_or_else(Instant::now, |clock| clock.now())
+        self.clock().map_or_else(Instant::now, Clock::now)
     }
 
     /// The wall clock.
     #[must_use]
     pub fn wall(&self) -> SystemTime {
-        self.clock.as_ref().map_or_else(SystemTime::now, |clock| clock.wall())
+        self.clock().map_or_else(SystemTime::now, Clock::wall)
     }
 
     /// Says that a named point is reached.
@@ -76,16 +95,16 @@ impl Seams {
     /// # Errors
     /// What a test's failpoint returns; never without one.
     pub fn reach(&self, point: &'static str) -> io::Result<()> {
-        self.failpoints.as_ref().map_or(Ok(()), |failpoints| failpoints.reach(point))
+        self.failpoints().map_or(Ok(()), |failpoints| failpoints.reach(point))
     }
 }
 
 impl fmt::Debug for Seams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seams")
-            .field("clock", &if self.clock.is_some() { "injected" } else { "real" })
-            .field("failpoints", &self.failpoints.is_some())
-            .field("faults", &self.faults)
+            .field("clock", &if self.clock().is_some() { "injected" } else { "real" })
+            .field("failpoints", &self.failpoints().is_some())
+            .field("faults", &self.faults())
             .finish()
     }
 }

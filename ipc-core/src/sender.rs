@@ -206,6 +206,10 @@ impl<T: Transport> IpcSender for Sender<T> {
         self.outlet.outbox.rest().len()
     }
 
+    fn largest(&self) -> u32 {
+        self.limit
+    }
+
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
         self.send_all(infos, deadline).map_err(|error| error.about("send_many", &self.shared.address))
     }

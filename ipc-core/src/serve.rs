@@ -93,16 +93,16 @@ fn handle<C: IpcConnection, H: Fn(&mut C) -> Result<()>>(client: &mut C, handler
 
 /// How many handlers are running.
 #[derive(Default)]
-struct Running {
+pub(crate) struct Running {
     count: Mutex<usize>,
     fewer: Condvar,
 }
 
 /// One running handler. Given up when its thread ends, however it ends.
-struct Place(Arc<Running>);
+pub(crate) struct Place(Arc<Running>);
 
 impl Running {
-    fn enter(running: &Arc<Self>) -> Place {
+    pub(crate) fn enter(running: &Arc<Self>) -> Place {
         *running.lock() += 1;
         Place(running.clone())
     }
@@ -112,12 +112,12 @@ impl Running {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         *self.lock()
     }
 
     /// Waits until none is left or the time is over, and says how many are left.
-    fn wait(&self, span: Duration) -> usize {
+    pub(crate) fn wait(&self, span: Duration) -> usize {
         let ends = Instant::now().checked_add(span);
         let mut count = self.lock();
         while *count > 0 {

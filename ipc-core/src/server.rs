@@ -41,6 +41,9 @@ pub struct Server<T: Transport> {
     paused: Option<Instant>,
     /// More had come than was taken in at once; perhaps no descriptor says so any more.
     more: bool,
+    /// Something was ready at the last look, and more may be. A loop that is told of edges only must not be sent away
+    /// before a look has found nothing.
+    look_again: bool,
     /// Pays for arrivals that cannot even be told no.
     failures: Bucket,
     reserve: Reserve,
@@ -110,6 +113,7 @@ impl<T: Transport> Server<T> {
             readiness,
             paused: None,
             more: false,
+            look_again: false,
             failures,
             reserve,
             scarce: None,
@@ -140,6 +144,7 @@ impl<T: Transport> Server<T> {
     fn advance(&mut self, may_sleep: bool) -> Result<()> {
         let ready = self.readiness.ready(self.patience(may_sleep))?;
         let now = self.door.config.seams.now();
+        self.look_again = !may_sleep && ready.as_ref().is_some_and(|tokens| !tokens.is_empty());
         let knocked = ready.as_ref().is_none_or(|tokens| tokens.contains(&LISTENER));
         for token in ready.unwrap_or_else(|| self.half_open.tokens()) {
             let up = self.half_open.step(token, now, &self.door, &self.readiness);
@@ -160,7 +165,7 @@ impl<T: Transport> Server<T> {
     /// How long nothing has to be done unless something comes.
     fn patience(&self, may_sleep: bool) -> Deadline {
         match self.next_wake() {
-            _ if !may_sleep || self.more => Deadline::Now,
+            _ if !may_sleep || self.more || self.look_again => Deadline::Now,
             Some(at) => Deadline::Within(at.saturating_duration_since(self.door.config.seams.now())),
             None => Deadline::Forever,
         }
@@ -295,10 +300,13 @@ impl<T: Transport> Server<T> {
         match (self.readiness.descriptor(), &self.listener) {
             (Some(one), _) => into.add(one, crate::Interest::Readable),
             (None, Some(listener)) => {
+                let mut now = Interests::default();
                 if self.paused.is_none() {
-                    listener.interests(into);
+                    listener.interests(&mut now);
                 }
-                self.half_open.add_interests(into);
+                self.half_open.add_interests(&mut now);
+                // Clients come and go, and so may the listener.
+                into.add_passing(&now);
             }
             (None, None) => {}
         }
@@ -392,7 +400,9 @@ impl<T: Transport> IpcServer for Server<T> {
     }
 
     fn accept_wake_at(&self) -> Option<Instant> {
-        self.next_wake()
+        // More came than one try takes in.
+        let at_once = (self.more || self.look_again).then(|| self.door.config.seams.now());
+        at_once.or_else(|| self.next_wake())
     }
 
     fn address(&self) -> &str {
@@ -446,7 +456,7 @@ impl<T: Transport> Operation for Accept<'_, T> {
             if may_sleep {
                 return Ok(Try::Again);
             }
-            self.server.readiness.wake_at(self.server.next_wake(), self.server.door.config.seams.now());
+            self.server.readiness.wake_at(self.server.accept_wake_at(), self.server.door.config.seams.now());
             return Ok(Try::NotNow);
         };
         self.server.door.counters.ready.fetch_add(1, Relaxed);
@@ -455,7 +465,7 @@ impl<T: Transport> Operation for Accept<'_, T> {
 
     /// `advance` has armed everything that said "not now".
     fn arm(&mut self) -> io::Result<bool> {
-        Ok(!self.server.more)
+        Ok(!self.server.more && !self.server.look_again)
     }
 
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {

@@ -131,6 +131,9 @@ pub trait IpcSender: AsFd + Send {
     /// How many bytes were accepted and are still here: messages and their headers.
     fn queued(&self) -> usize;
 
+    /// The largest message that the other side receives, in bytes.
+    fn largest(&self) -> u32;
+
     /// Has `infos` accepted, each whole and in order, in as few system calls as they fit in, and says how many
     /// were; like sendmmsg(2), fewer than all only if it had to give up after some.
     ///
@@ -250,6 +253,10 @@ pub trait IpcReceiver: AsFd + Send {
     /// Whether all that had come by the last read was taken, so that a try is in vain before a descriptor tells of
     /// more. False where that is not known.
     fn is_drained(&self) -> bool;
+
+    /// Gives memory back that holds nothing unread, as a call does that finds nothing to receive. For those who wait
+    /// elsewhere, once it [is drained](Self::is_drained).
+    fn rest(&mut self);
 
     /// For event loops and runtimes: every descriptor whose event means that a
     /// [`try_recv_info`](Self::try_recv_info) that would have blocked may go on.

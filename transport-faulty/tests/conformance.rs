@@ -2,12 +2,15 @@
 
 mod unix {
     conformance::conformance!(transport_faulty::Faulty<transport_unix::Unix>);
+    conformance::conformance_of_events!(transport_faulty::Faulty<transport_unix::Unix>);
 }
 
 mod fifo {
     conformance::conformance!(transport_faulty::Faulty<transport_fifo::Fifo>);
+    conformance::conformance_of_events!(transport_faulty::Faulty<transport_fifo::Fifo>);
 }
 
 mod inproc {
     conformance::conformance!(transport_faulty::Faulty<transport_inproc::Inproc>);
+    conformance::conformance_of_events!(transport_faulty::Faulty<transport_inproc::Inproc>);
 }

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::core::{Args, Peer, Workload};
-use crate::{idle, limits, peers, report, run, table, timed};
+use crate::{curve, cycles, idle, limits, peers, plots, report, run, table, timed};
 use anyhow::{Context, Result, bail};
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -37,6 +37,14 @@ enum Command {
         #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
         conns: usize,
     },
+    /// Measure requests per second from few clients to thousands: fan-in, for the rows that take so many
+    Curve(Curve),
+    /// Look whether a server has as many descriptors and as much memory after many clients as before
+    Cycles {
+        /// How many clients come and go
+        #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
+        count: usize,
+    },
     /// Measure everything, then write Markdown and plots to docs/performance
     Report(Report),
     /// Be one of the two processes
@@ -71,8 +79,8 @@ struct Run {
     #[arg(long, value_delimiter = ',', value_parser = size)]
     size: Vec<usize>,
     /// Connections in fan-in
-    #[arg(long, default_value_t = 1000)]
-    conns: usize,
+    #[arg(long, value_delimiter = ',', default_value = "1000")]
+    conns: Vec<usize>,
     #[arg(long, value_enum, default_value = "none")]
     pin: Pin,
     /// Keep every cell, one JSON object a line
@@ -81,6 +89,30 @@ struct Run {
     /// No line for each cell
     #[arg(long)]
     quiet: bool,
+}
+
+#[derive(Options)]
+struct Curve {
+    /// Interleaved rounds
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Measuring time of one cell, in seconds
+    #[arg(long, default_value_t = 0.5)]
+    secs: f64,
+    /// Numbers of clients
+    #[arg(long, value_delimiter = ',', default_values_t = curve::CLIENTS)]
+    conns: Vec<usize>,
+    #[arg(long, value_enum, default_value = "split")]
+    pin: Pin,
+    /// Keep every cell, one JSON object a line
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Measure nothing, show what this file holds
+    #[arg(long, conflicts_with_all = ["json", "rounds", "secs", "conns"])]
+    from: Option<PathBuf>,
+    /// Also plot it
+    #[arg(long)]
+    svg: Option<PathBuf>,
 }
 
 #[derive(Options)]
@@ -196,6 +228,25 @@ impl Choice {
     }
 }
 
+fn show_curve(options: &Curve, all: &[&'static dyn Peer]) -> Result<()> {
+    let store = match &options.from {
+        Some(file) => run::Store::load(file)?,
+        None => {
+            curve::check_descriptors(&options.conns)?;
+            let mut store = run::Store::new(options.json.as_deref())?;
+            let plan = curve::plan(options.rounds, options.secs, options.pin, &options.conns, false);
+            run::run(&curve::rows(all), &plan, &mut store)?;
+            store
+        }
+    };
+    let (cells, pin) = (store.cells(), options.pin.name());
+    print!("{}", curve::table(&cells, pin));
+    match &options.svg {
+        Some(path) => plots::by_clients(path, &cells, pin),
+        None => Ok(()),
+    }
+}
+
 pub fn main() -> Result<()> {
     let all = peers::registry();
     match Cli::parse().command {
@@ -251,6 +302,12 @@ pub fn main() -> Result<()> {
                 idle::CASES.iter().map(|case| idle::measure(case, conns)).collect();
             print!("{}", idle::table(&measured?));
         }
+        Command::Curve(options) => show_curve(&options, &all)?,
+        Command::Cycles { count } => {
+            let measured: Result<Vec<_>> =
+                cycles::CASES.iter().map(|case| cycles::measure(case, count)).collect();
+            print!("{}", cycles::table(&measured?));
+        }
         Command::Report(options) => {
             let store = match &options.from {
                 Some(file) => run::Store::load(file)?,
@@ -281,6 +338,7 @@ pub fn main() -> Result<()> {
                 "client" => run::client(row()?, &a)?,
                 "steps-server" | "steps-client" => timed::child(&child.role, &child.row, &a)?,
                 "idle-server" | "idle-client" => idle::child(&child.role, &child.row, &a)?,
+                "cycles-server" | "cycles-client" => cycles::child(&child.role, &child.row, &a)?,
                 role => bail!("no such role: {role}"),
             }
         }

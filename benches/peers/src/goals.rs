@@ -1,5 +1,7 @@
 //! The figures that hobnob means to reach, judged from the cells of one run.
 
+use crate::curve;
+use crate::cycles::Cycles;
 use crate::idle::Idle;
 use crate::run::Cell;
 use crate::table::{median, near, size_name};
@@ -53,15 +55,17 @@ pub fn ratios(
     row: &str,
     floor: &str,
 ) -> Option<Ratios> {
+    ratios_where(cells, |c| c.workload == workload && c.size == size && c.pin == pin, row, floor)
+}
+
+/// The same in fan-in, with so many clients and a core each.
+fn fanin_ratios(cells: &[Cell], clients: usize, row: &str, floor: &str) -> Option<Ratios> {
+    ratios_where(cells, |c| c.clients() == clients && c.pin == "split", row, floor)
+}
+
+fn ratios_where(cells: &[Cell], is_meant: impl Fn(&Cell) -> bool, row: &str, floor: &str) -> Option<Ratios> {
     let of = |name: &str, round| {
-        cells.iter().find(|c| {
-            c.err.is_none()
-                && c.round == round
-                && c.workload == workload
-                && c.size == size
-                && c.pin == pin
-                && c.peer == name
-        })
+        cells.iter().find(|c| c.err.is_none() && c.round == round && is_meant(c) && c.peer == name)
     };
     let rounds = cells.iter().map(|c| c.round + 1).max().unwrap_or(0);
     let all: Vec<f64> = (0..rounds)
@@ -101,7 +105,7 @@ impl Reach {
 
 const PINS: [&str; 2] = ["split", "same"];
 
-pub fn judge(cells: &[Cell], idle: &[Idle]) -> Vec<Goal> {
+pub fn judge(cells: &[Cell], idle: &[Idle], cycles: &[Cycles]) -> Vec<Goal> {
     let mut goals = Vec::new();
     let mut one = |what: &str, pin: &'static str, workload: &str, row: &str, reach: Reach, floor: &str| {
         let found = ratios(cells, workload, 64, pin, row, floor);
@@ -117,6 +121,7 @@ pub fn judge(cells: &[Cell], idle: &[Idle]) -> Vec<Goal> {
     for pin in PINS {
         one(trip, pin, "pingpong", "hobnob-unix-sleep", Reach::AtMost(1.05), "raw-unix-stream");
         one(trip, pin, "pingpong", "hobnob-fifo-sleep", Reach::AtMost(1.08), "raw-fifo");
+        one(trip, pin, "pingpong", "hobnob-tokio", Reach::AtMost(1.05), "tokio");
     }
     // Where both share a core, spinning gains nothing: there the blocking floor is the one to meet.
     one(trip, "split", "pingpong", "hobnob-unix-adaptive", Reach::AtMost(1.10), "raw-unix-spin");
@@ -187,6 +192,71 @@ pub fn judge(cells: &[Cell], idle: &[Idle]) -> Vec<Goal> {
         measured: format!("{:.2} KiB, {:.2}", i.server.kib, i.server.descriptors),
         pass: Some(i.server.kib < 4.0 && i.server.descriptors.round() as i64 == 1),
     }));
+    goals.extend(crowds(cells));
+    goals.extend(cycles.iter().map(|c| Goal {
+        what: format!("{}: {} clients, {} at once", c.server, c.cycles, c.at_once),
+        pin: "none",
+        reach: "descriptors and memory as before".into(),
+        measured: c.said(),
+        pass: Some(c.is_back()),
+    }));
+    goals
+}
+
+/// Many clients of one server.
+fn crowds(cells: &[Cell]) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut one = |row: &str, clients: usize, least: f64, floor: &str| {
+        let (found, reach) = (fanin_ratios(cells, clients, row, floor), Reach::AtLeast(least));
+        goals.push(Goal {
+            what: format!("{row}: requests/s of {clients} clients"),
+            pin: "split",
+            reach: reach.said(floor),
+            measured: found.as_ref().map_or_else(|| "not measured".into(), Ratios::said),
+            pass: found.map(|ratios| reach.holds(ratios.median())),
+        });
+    };
+    one("hobnob-tokio", 1000, 0.97, "tokio");
+    for clients in [1000, 9000] {
+        one("hobnob-events", clients, 0.9, "raw-unix-epoll");
+    }
+    for row in ["hobnob-events", "hobnob-tokio"] {
+        for (rival, least) in [("tarpc", 1.7), ("zmq", 3.0), ("tonic", 6.0)] {
+            one(row, 1000, least, rival);
+        }
+    }
+    let kib = |row: &str, clients: usize| {
+        let points = curve::points(cells, row, "split");
+        points.into_iter().find(|point| point.0 == clients).map(|point| point.2)
+    };
+    let limits = [1000, 9000].map(|clients| ("hobnob-events", clients, "4 KiB", Some(4.0)));
+    let quarter = kib("tokio", 1000).map(|kib| kib / 4.0);
+    for (row, clients, said, most) in
+        limits.into_iter().chain([("hobnob-tokio", 1000, "1/4 x tokio", quarter)])
+    {
+        let own = kib(row, clients);
+        goals.push(Goal {
+            what: format!("{row}: memory for each of {clients} clients"),
+            pin: "split",
+            reach: format!("< {said}"),
+            measured: own
+                .zip(most)
+                .map_or_else(|| "not measured".into(), |(own, most)| format!("{own:.2} KiB of {most:.2}")),
+            pass: own.zip(most).map(|(own, most)| own < most),
+        });
+    }
+    for row in ["hobnob-events", "hobnob-tokio"] {
+        let points = curve::points(cells, row, "split");
+        let whole = curve::CLIENTS.iter().all(|n| points.iter().any(|point| point.0 == *n));
+        let last = curve::last_of_best(&points).filter(|_| whole);
+        goals.push(Goal {
+            what: format!("{row}: requests/s of 9000 clients"),
+            pin: "split",
+            reach: ">= 0.60 x its best of 10 to 9000".into(),
+            measured: last.map_or_else(|| "not measured".into(), |last| format!("{last:.2}")),
+            pass: last.map(|last| last >= 0.6),
+        });
+    }
     goals
 }
 

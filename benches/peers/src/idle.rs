@@ -35,14 +35,14 @@ pub struct Held {
 }
 
 /// What a process holds at one moment.
-#[derive(Clone, Copy)]
-struct Look {
-    kib: u64,
-    descriptors: usize,
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Look {
+    pub kib: u64,
+    pub descriptors: usize,
 }
 
 impl Look {
-    fn at(child: &Child) -> Result<Self> {
+    pub fn at(child: &Child) -> Result<Self> {
         let descriptors = std::fs::read_dir(format!("/proc/{}/fd", child.id()))?.count();
         Ok(Look { kib: status_kb(child.id(), "VmRSS:"), descriptors })
     }

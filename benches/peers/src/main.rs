@@ -2,6 +2,8 @@
 
 mod cli;
 mod core;
+mod curve;
+mod cycles;
 mod goals;
 mod idle;
 mod limits;

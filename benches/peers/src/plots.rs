@@ -1,5 +1,6 @@
 //! The plots of the report, as SVG.
 
+use crate::curve;
 use crate::goals::{figure, is_latency};
 use crate::run::Cell;
 use crate::table::{median, size_name};
@@ -168,21 +169,53 @@ type Line = (&'static str, RGBColor, Vec<(f64, f64)>);
 pub fn by_size(path: &Path, title: &str, cells: &[Cell], pin: &str) -> Result<()> {
     let of_pin = cells.iter().filter(|c| c.pin == pin && c.workload == "pingpong" && c.err.is_none());
     let sizes: BTreeSet<usize> = of_pin.map(|c| c.size).collect();
-    let mut lines: Vec<Line> = Vec::new();
+    let mut all: Vec<Line> = Vec::new();
     for (row, colour) in LINES {
         let at = |&size: &usize| {
             let found = points(cells, "pingpong", size, pin).into_iter().find(|p| p.row == row)?;
             Some((size as f64, found.median))
         };
-        let line: Vec<_> = sizes.iter().filter_map(at).collect();
-        if !line.is_empty() {
-            lines.push((row, colour, line));
-        }
+        all.push((row, colour, sizes.iter().filter_map(at).collect()));
     }
-    let all = || lines.iter().flat_map(|(_, _, line)| line.iter().map(|(_, y)| *y));
-    let (Some(first), Some(last)) = (sizes.first(), sizes.last()) else { return Ok(()) };
-    let y = all().fold(f64::MAX, f64::min) * 0.6..all().fold(f64::MIN, f64::max) * 1.6;
-    let x = *first as f64 * 0.8..(*last as f64 * 1.2).max(*first as f64 * 2.0);
+    lines(path, title, ["message", "round trip, us"], |x| size_name(*x as usize), all)
+}
+
+/// The rows of the plot over numbers of clients.
+const CROWDS: [(&str, RGBColor); 4] = [
+    ("hobnob-events", HOBNOB),
+    ("hobnob-tokio", RGBColor(0xe6, 0x9f, 0x00)),
+    ("raw-unix-epoll", RGBColor(0x77, 0x77, 0x77)),
+    ("tokio", RGBColor(0x00, 0x9e, 0x73)),
+];
+
+/// Requests a second by number of clients, both axes logarithmic.
+pub fn by_clients(path: &Path, cells: &[Cell], pin: &str) -> Result<()> {
+    let points = |row| curve::points(cells, row, pin).into_iter().map(|(n, ops, _)| (n as f64, ops));
+    let all = CROWDS.map(|(row, colour)| (row, colour, points(row).collect())).into();
+    lines(path, "Requests a second by number of clients", ["clients", "requests/s"], tick, all)
+}
+
+/// Lines on two logarithmic axes, named at their ends. Rows without points are left out.
+fn lines(
+    path: &Path,
+    title: &str,
+    [x_desc, y_desc]: [&str; 2],
+    x_label: impl Fn(&f64) -> String,
+    mut lines: Vec<Line>,
+) -> Result<()> {
+    lines.retain(|(.., line)| !line.is_empty());
+    let of = |axis: fn(&(f64, f64)) -> f64| lines.iter().flat_map(move |(.., line)| line.iter().map(axis));
+    let least = |axis| of(axis).fold(f64::MAX, f64::min);
+    let most = |axis| of(axis).fold(f64::MIN, f64::max);
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let (first, last) = (least(|at| at.0), most(|at| at.0));
+    let x = first * 0.8..(last * 1.2).max(first * 2.0);
+    let y = least(|at| at.1) * 0.6..most(|at| at.1) * 1.6;
+    let mut ticks: Vec<f64> = of(|at| at.0).collect();
+    ticks.sort_by(f64::total_cmp);
+    ticks.dedup();
     let root = SVGBackend::new(path, (940, 560)).into_drawing_area();
     root.fill(&WHITE).map_err(failed)?;
     root.draw_text(title, &text(19, (HPos::Left, VPos::Top)), (14, 12)).map_err(failed)?;
@@ -193,22 +226,19 @@ pub fn by_size(path: &Path, title: &str, cells: &[Cell], pin: &str) -> Result<()
         .x_label_area_size(46)
         .margin_left(10)
         .y_label_area_size(64)
-        .build_cartesian_2d(
-            x.log_scale().with_key_points(sizes.iter().map(|s| *s as f64).collect()),
-            y.log_scale(),
-        )
+        .build_cartesian_2d(x.log_scale().with_key_points(ticks), y.log_scale())
         .map_err(failed)?;
     chart
         .configure_mesh()
         .bold_line_style(RGBColor(0xcc, 0xcc, 0xcc))
         .light_line_style(RGBColor(0xf0, 0xf0, 0xf0))
         .axis_style(RGBColor(0x99, 0x99, 0x99))
-        .x_label_formatter(&|x| size_name(*x as usize))
+        .x_label_formatter(&x_label)
         .y_label_formatter(&tick)
         .label_style((FONT, 14).into_font().color(&INK))
         .axis_desc_style((FONT, 15).into_font().color(&INK))
-        .x_desc("message")
-        .y_desc("round trip, us")
+        .x_desc(x_desc)
+        .y_desc(y_desc)
         .draw()
         .map_err(failed)?;
     // Names stand at the lines' ends; ends too near to each other push the names apart.

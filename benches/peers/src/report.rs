@@ -3,6 +3,8 @@
 
 use crate::cli::Pin;
 use crate::core::{Peer, Workload};
+use crate::curve;
+use crate::cycles::{self, Cycles};
 use crate::goals::{self, figure, is_latency, ratios};
 use crate::idle::{self, Idle};
 use crate::machine::About;
@@ -27,12 +29,13 @@ pub fn measure(
     let plan = run::Plan {
         rounds,
         secs,
-        conns: 0,
+        conns: vec![],
         pins: vec![Pin::Split, Pin::Same],
         cells: workloads.iter().flat_map(|w| w.sizes().iter().map(|size| (*w, *size))).collect(),
         quiet: true,
     };
     run::run(rows, &plan, store)?;
+    many_clients(rows, rounds, secs, store)?;
     let chosen = |name: &str| rows.iter().any(|row| row.name().starts_with(name));
     for steps in timed::ROWS.into_iter().filter(|steps| chosen(steps.name())) {
         for pin in [Pin::Split, Pin::Same] {
@@ -42,8 +45,22 @@ pub fn measure(
     for case in idle::CASES.iter().filter(|_| chosen("hobnob-")) {
         store.keep(Record::Idle(idle::measure(case, IDLE)?))?;
     }
+    for case in cycles::CASES.iter().filter(|(server, _)| chosen(&format!("hobnob-{server}"))) {
+        store.keep(Record::Cycles(cycles::measure(case, CYCLES)?))?;
+    }
     Ok(())
 }
+
+/// Fan-in: all rows with a thousand clients, and those of the curve with all its numbers of clients.
+fn many_clients(rows: &[&'static dyn Peer], rounds: usize, secs: f64, store: &mut Store) -> Result<()> {
+    let (one, others): (Vec<_>, Vec<_>) = curve::CLIENTS.into_iter().partition(|n| *n == 1000);
+    curve::check_descriptors(&others)?;
+    run::run(rows, &curve::plan(rounds, secs, Pin::Split, &one, true), store)?;
+    run::run(&curve::rows(rows), &curve::plan(rounds, secs, Pin::Split, &others, true), store)
+}
+
+/// How many clients come and go.
+const CYCLES: usize = 10_000;
 
 /// How many connections the table of steps rests on.
 const CONNECTIONS: usize = 3000;
@@ -61,18 +78,19 @@ pub fn write(store: &Store, rows: &[&'static dyn Peer], out: &Path) -> Result<()
         _ => None,
     });
     let about = about.context("no record says what this was measured on")?;
-    let (mut steps, mut idle) = (Vec::new(), Vec::new());
+    let (mut steps, mut idle, mut cycles) = (Vec::new(), Vec::new(), Vec::new());
     for record in &store.records {
         match record {
             Record::Steps(timed) => steps.push(timed.clone()),
             Record::Idle(one) => idle.push(one.clone()),
+            Record::Cycles(one) => cycles.push(one.clone()),
             Record::About(_) | Record::Cell(_) => {}
         }
     }
     let cells = store.cells();
     std::fs::create_dir_all(out)?;
     let pictures = draw(&cells, out)?;
-    let text = page(&about, &cells, &steps, &idle, &pictures, rows)?;
+    let text = page(&about, &cells, &steps, (&idle, &cycles), &pictures, rows)?;
     std::fs::write(out.join("README.md"), text)?;
     eprintln!("written: {}", out.join("README.md").display());
     Ok(())
@@ -114,6 +132,11 @@ fn draw(cells: &[Cell], out: &Path) -> Result<Vec<Picture>> {
         }
     }
     let (file, title) = ("latency-by-size.svg", "Round trip by message size, a core each");
+    if cells.iter().any(|c| c.clients() > 0) {
+        let (file, title) = ("clients.svg", "Requests a second by number of clients, a core each");
+        plots::by_clients(&out.join(file), cells, "split")?;
+        drawn.push(Picture { file, title });
+    }
     if !plots::points(cells, "pingpong", 64, "split").is_empty() {
         plots::by_size(&out.join(file), title, cells, "split")?;
         drawn.insert(1.min(drawn.len()), Picture { file, title });
@@ -125,7 +148,7 @@ fn page(
     about: &About,
     cells: &[Cell],
     steps: &[Timed],
-    idle: &[Idle],
+    (idle, cycles): (&[Idle], &[Cycles]),
     pictures: &[Picture],
     rows: &[&'static dyn Peer],
 ) -> Result<String> {
@@ -150,7 +173,7 @@ fn page(
         o += "## Figures to reach\n\n";
         o += "Medians of the ratios of one run. A speed above 1 is faster.\n\n";
         o += "| what | pinned | to reach | measured | |\n|---|---|---|---|---|\n";
-        for goal in goals::judge(cells, idle) {
+        for goal in goals::judge(cells, idle, cycles) {
             let verdict = goal.pass.map_or("open", |pass| if pass { "reached" } else { "**missed**" });
             let line = [&goal.what, goal.pin, &goal.reach, &goal.measured, verdict].join(" | ");
             writeln!(o, "| {line} |")?;
@@ -187,6 +210,20 @@ fn page(
         }
         o += "\n";
     }
+    if cells.iter().any(|c| c.clients() > 0) {
+        o += "## Many clients\n\n";
+        o += "One request outstanding on each connection, a core for the server and one for all clients; medians, and \
+              the server's user memory for each client.\n\n";
+        o += &curve::table(cells, "split");
+        o += "\n";
+        let thousand: Vec<Cell> = cells.iter().filter(|c| c.clients() == 1000).cloned().collect();
+        cell_table(&mut o, &thousand, "fanin", "1000 clients: requests/s", "split", rows)?;
+    }
+    if !cycles.is_empty() {
+        o += "## Clients that come and go\n\n";
+        o += &cycles::table(cycles);
+        o += "\n";
+    }
     if !idle.is_empty() {
         o += "## Idle connections\n\n";
         o += "Growth of the resident set and of open descriptors, for each connection; not pinned.\n\n";
@@ -206,7 +243,10 @@ fn capital(text: &str) -> String {
 }
 
 /// The floor that a row is compared with in the tables.
-fn floor_of(row: &str) -> &'static str {
+fn floor_of(workload: &str, row: &str) -> &'static str {
+    if workload == "fanin" {
+        return "raw-unix-epoll";
+    }
     if row.contains("fifo") { "raw-fifo" } else { "raw-unix-stream" }
 }
 
@@ -229,8 +269,8 @@ fn cell_table(
     writeln!(
         o,
         "Rounds: {rounds}. In the median cell a cache line took {line:.0} ns to the other core and back, and other \
-         programs {others:.2} cores. x floor: against raw-fifo for rows with FIFOs, else raw-unix-stream; above 1 is \
-         faster.\n"
+         programs {others:.2} cores. x floor: against raw-fifo for rows with FIFOs, raw-unix-epoll for many clients, else raw-unix-stream; \
+         above 1 is faster.\n"
     )?;
     let heads: Vec<_> = sizes.iter().map(|size| format!("{} | x floor", size_name(*size))).collect();
     writeln!(o, "| row | {} |\n|---|{}", heads.join(" | "), "---:|---:|".repeat(sizes.len()))?;
@@ -286,7 +326,9 @@ fn short(x: f64) -> String {
 }
 
 fn faster(cells: &[Cell], workload: &str, size: usize, pin: &str, row: &str) -> String {
-    let Some(found) = ratios(cells, workload, size, pin, row, floor_of(row)) else { return "-".into() };
+    let Some(found) = ratios(cells, workload, size, pin, row, floor_of(workload, row)) else {
+        return "-".into();
+    };
     let x = if is_latency(workload) { 1.0 / found.median() } else { found.median() };
     match x {
         x if x < 0.095 => format!("{x:.3}"),

@@ -43,6 +43,18 @@ pub struct Cell {
     pub others: f64,
 }
 
+impl Cell {
+    /// How many connections share the server; 0 where it has but one at a time.
+    pub fn clients(&self) -> usize {
+        if self.workload == Workload::FanIn.name() { self.conns } else { 0 }
+    }
+
+    /// User memory of the server for each connection, in KiB.
+    pub fn kib_each(&self) -> f64 {
+        self.rss_peak_kb.saturating_sub(self.rss0_kb) as f64 / self.conns.max(1) as f64
+    }
+}
+
 /// Busy seconds of all cores since boot.
 fn busy() -> f64 {
     let s = std::fs::read_to_string("/proc/stat").unwrap_or_default();
@@ -87,11 +99,24 @@ pub fn summarise(mut s: Samples) -> String {
 pub struct Plan {
     pub rounds: usize,
     pub secs: f64,
-    pub conns: usize,
+    /// Numbers of connections in fan-in.
+    pub conns: Vec<usize>,
     /// Each of them in every round.
     pub pins: Vec<Pin>,
     pub cells: Vec<(Workload, usize)>,
     pub quiet: bool,
+}
+
+impl Plan {
+    /// Everything that each row is measured with in a round: pinning, workload, size, connections.
+    fn cells(&self) -> Vec<(Pin, Workload, usize, usize)> {
+        let mut all = Vec::new();
+        for (&pin, &(w, size)) in self.pins.iter().flat_map(|pin| self.cells.iter().map(move |c| (pin, c))) {
+            let conns = if w == Workload::FanIn { &self.conns[..] } else { &[1] };
+            all.extend(conns.iter().map(|&conns| (pin, w, size, conns)));
+        }
+        all
+    }
 }
 
 // ---------------------------------------------------------------- what is kept
@@ -104,6 +129,7 @@ pub enum Record {
     Cell(Cell),
     Steps(crate::timed::Timed),
     Idle(crate::idle::Idle),
+    Cycles(crate::cycles::Cycles),
 }
 
 /// The records of a run, in memory and, if wanted, in a file.
@@ -242,7 +268,8 @@ fn cell(p: &dyn Peer, a: &Args, pin: Pin, round: usize) -> Cell {
     let (t0, b0) = (Instant::now(), busy());
     let r = (|| -> Result<()> {
         std::fs::create_dir_all(&a.dir)?;
-        let limit = Duration::from_secs_f64(a.secs * 3.0 + 15.0);
+        // Each connection is made anew.
+        let limit = Duration::from_secs_f64(a.secs * 3.0 + 15.0 + a.conns as f64 * 0.005);
         let mut srv = spawn("server", p.name(), a, pin)?;
         let mut so = BufReader::new(srv.stdout.take().unwrap());
         if let Err(e) = line(&mut so, Instant::now() + Duration::from_secs(10)) {
@@ -312,12 +339,13 @@ pub fn run(peers: &[&'static dyn Peer], plan: &Plan, store: &mut Store) -> Resul
     let mut k = 0usize;
     for round in 0..plan.rounds {
         let t = Instant::now();
-        for (&pin, &(w, size)) in plan.pins.iter().flat_map(|p| plan.cells.iter().map(move |c| (p, c))) {
+        for (pin, w, size, conns) in plan.cells() {
             // Rotate the order, so that no row always runs after the same neighbour.
             let n = peers.len();
             for i in 0..n {
                 let p = peers[(i + round * 7) % n];
-                if !p.supports(w, size) || (p.needs_two_cores() && pin == Pin::Same) {
+                let spins_alone = p.needs_two_cores() && pin == Pin::Same;
+                if !p.supports(w, size) || conns > p.most_clients() || spins_alone {
                     continue;
                 }
                 k += 1;
@@ -327,7 +355,7 @@ pub fn run(peers: &[&'static dyn Peer], plan: &Plan, store: &mut Store) -> Resul
                     secs: plan.secs,
                     dir: base.join(k.to_string()),
                     uid: format!("peers{}x{k}", std::process::id()),
-                    conns: plan.conns,
+                    conns,
                 };
                 let c = cell(p, &a, pin, round);
                 sweep(&a.uid);
@@ -346,13 +374,14 @@ fn say(c: &Cell, quiet: bool) {
         eprintln!("  {} {} {} {}: {e}", c.peer, c.workload, c.size, c.pin);
     } else if !quiet {
         eprintln!(
-            "  r{} {:<5} {:<22} {:<8} {:>8}  p50 {:>10.2} us  {:>12.0} op/s {:>8.3} GB/s  cores {:.2}  line {:.0} ns  \
+            "  r{} {:<5} {:<22} {:<8} {:>8} {:>5}  p50 {:>10.2} us  {:>12.0} op/s {:>8.3} GB/s  cores {:.2}  line {:.0} ns  \
              others {:.2}",
             c.round,
             c.pin,
             c.peer,
             c.workload,
             c.size,
+            c.conns,
             c.p50_ns / 1e3,
             c.ops_s,
             c.gb_s,

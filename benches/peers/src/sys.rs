@@ -271,6 +271,13 @@ impl Epoll {
     }
 }
 
+/// How many descriptors a process may have open, if it raises its soft limit.
+pub fn most_descriptors() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    limit.rlim_max
+}
+
 /// Pins the calling thread.
 pub fn pin(cpu: usize) {
     unsafe {

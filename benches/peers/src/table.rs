@@ -41,13 +41,13 @@ pub fn num(x: f64) -> String {
 }
 
 pub fn print(cells: &[Cell], reg: &[&'static dyn Peer]) {
-    let mut groups: BTreeMap<(usize, usize, String), Vec<&Cell>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, usize, usize, String), Vec<&Cell>> = BTreeMap::new();
     let order = ["pingpong", "stream", "churn", "fanin"];
     for c in cells {
         let w = order.iter().position(|o| *o == c.workload).unwrap_or(9);
-        groups.entry((w, c.size, c.pin.clone())).or_default().push(c);
+        groups.entry((w, c.size, c.clients(), c.pin.clone())).or_default().push(c);
     }
-    for ((w, size, pin), g) in &groups {
+    for ((w, size, clients, pin), g) in &groups {
         let w = order.get(*w).copied().unwrap_or("?");
         let lat = w == "pingpong";
         let gb = w == "stream" && *size > 4096;
@@ -113,8 +113,9 @@ pub fn print(cells: &[Cell], reg: &[&'static dyn Peer]) {
         });
         let top = rows.first().map_or(f64::NAN, |r| r.med);
         println!(
-            "\n### {w} {}{} ({} rounds, line {:.0} ns, others {:.2} cores)\n",
+            "\n### {w} {}{}{} ({} rounds, line {:.0} ns, others {:.2} cores)\n",
             size_name(*size),
+            if *clients > 0 { format!(", {clients} connections") } else { String::new() },
             if pin == "none" { String::new() } else { format!(", pinned: {pin}") },
             rounds.len(),
             median(ok.iter().map(|c| c.line_ns).collect()),
@@ -171,8 +172,7 @@ pub fn print(cells: &[Cell], reg: &[&'static dyn Peer]) {
                     x(xbest)
                 );
             } else if w == "fanin" {
-                let rss =
-                    f(|c| c.rss_peak_kb.saturating_sub(c.rss0_kb) as f64 / c.conns.max(1) as f64, &r.cells);
+                let rss = f(Cell::kib_each, &r.cells);
                 println!(
                     "| {} | {} | {} | {} | {} | {rss:.2} | {cores:.2} |",
                     r.name,
@@ -200,9 +200,13 @@ pub fn print(cells: &[Cell], reg: &[&'static dyn Peer]) {
 pub fn compact(cells: &[Cell], reg: &[&'static dyn Peer]) {
     let pins: BTreeSet<&str> = cells.iter().map(|c| c.pin.as_str()).collect();
     for pin in pins {
-        for w in ["pingpong", "stream", "churn", "fanin"] {
+        let of_pin: Vec<&Cell> = cells.iter().filter(|c| c.pin == pin && c.err.is_none()).collect();
+        let mut kinds: Vec<_> = ["pingpong", "stream", "churn"].map(|w| (w, 0)).into();
+        let fanin: BTreeSet<usize> = of_pin.iter().map(|c| c.clients()).filter(|n| *n > 0).collect();
+        kinds.extend(fanin.into_iter().map(|clients| ("fanin", clients)));
+        for (w, clients) in kinds {
             let ok: Vec<&Cell> =
-                cells.iter().filter(|c| c.pin == pin && c.workload == w && c.err.is_none()).collect();
+                of_pin.iter().filter(|c| c.workload == w && c.clients() == clients).copied().collect();
             let sizes: BTreeSet<usize> = ok.iter().map(|c| c.size).collect();
             if sizes.is_empty() {
                 continue;
@@ -220,7 +224,8 @@ pub fn compact(cells: &[Cell], reg: &[&'static dyn Peer]) {
             };
             let rounds: BTreeSet<usize> = ok.iter().map(|c| c.round).collect();
             println!(
-                "\n#### {w}, pinned: {pin} ({} rounds, line {:.0} ns, others {:.2} cores)\n",
+                "\n#### {w}{}, pinned: {pin} ({} rounds, line {:.0} ns, others {:.2} cores)\n",
+                if clients > 0 { format!(", {clients} connections") } else { String::new() },
                 rounds.len(),
                 median(ok.iter().map(|c| c.line_ns).collect()),
                 median(ok.iter().map(|c| c.others).collect())
@@ -273,15 +278,7 @@ pub fn compact(cells: &[Cell], reg: &[&'static dyn Peer]) {
                         format!(" {} |", num(m))
                     };
                     if rss {
-                        line += &format!(
-                            " {:.1} |",
-                            median(
-                                mine.iter()
-                                    .map(|c| c.rss_peak_kb.saturating_sub(c.rss0_kb) as f64
-                                        / c.conns.max(1) as f64)
-                                    .collect()
-                            )
-                        );
+                        line += &format!(" {:.1} |", median(mine.iter().map(|c| c.kib_each()).collect()));
                     }
                     line += &if ratio.is_nan() {
                         " - |".into()

@@ -109,7 +109,7 @@ pub(super) fn squeeze(address: &str) -> Result<()> {
 }
 
 /// The soft limit of descriptors is for programs that use select(2).
-fn raise_limit() -> Result<()> {
+pub(super) fn raise_limit() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }

@@ -187,8 +187,14 @@ impl Decoder {
         }
     }
 
-    /// Gives back all memory that holds nothing unread, but for a kilobyte.
+    /// Whether the last read is known to have filled less than its room.
+    pub(crate) fn has_room_left(&self) -> bool {
+        matches!(self.reading, Reading::Window) && self.window.has_room_left()
+    }
+
+    /// Gives back all memory that holds nothing unread, but for a kilobyte. What was lent is not looked at any more.
     pub(crate) fn rest(&mut self) {
+        self.body.end_lending();
         self.window.rest();
         self.body.rest(&mut self.lender);
     }

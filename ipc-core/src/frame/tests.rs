@@ -186,3 +186,20 @@ fn at_rest_it_has_a_kilobyte() {
     decoder.rest();
     assert!(decoder.memory() <= 1024, "{}", decoder.memory());
 }
+
+/// What an async runtime relies on: it does not look again before a descriptor tells of more.
+#[test]
+fn only_a_read_that_left_some_of_its_room_has_emptied_the_road() {
+    let mut decoder = Decoder::new(1 << 20);
+    assert!(!decoder.has_room_left(), "nothing was read");
+    let frame = |size: usize| [header(FrameKind::Data, size as u32).to_vec(), vec![0; size]].concat();
+    let (few, whole) = (frame(50), [frame(500), frame(508)].concat());
+    read(&mut decoder, &mut &few[..], usize::MAX);
+    while decoder.next_frame().unwrap().is_some() {}
+    assert!(decoder.has_room_left());
+    let mut stream = &[&whole[..], &few].concat()[..];
+    read(&mut decoder, &mut stream, usize::MAX);
+    assert_eq!(stream, few, "all of the room was filled");
+    while decoder.next_frame().unwrap().is_some() {}
+    assert!(!decoder.has_room_left(), "there may be more");
+}

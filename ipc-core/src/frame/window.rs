@@ -101,6 +101,11 @@ impl Window {
         &mut self.bytes[..SMALL]
     }
 
+    /// Whether the last read into it left some of its room.
+    pub(super) fn has_room_left(&self) -> bool {
+        self.end < self.bytes.len()
+    }
+
     #[inline]
     pub(super) fn filled(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(self.bytes.len());

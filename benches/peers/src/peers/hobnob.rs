@@ -2,6 +2,7 @@
 //! that save system calls or copies. Every wait is without a deadline, which is the default.
 
 use crate::core::*;
+use crate::peers::raw::waves_by_hand;
 use anyhow::{Context, Result, bail};
 use hobnob::transport::{fifo, unix};
 use hobnob::{
@@ -52,6 +53,19 @@ pub fn connect<R: Road>(options: &ConnectOptions) -> Result<R::Connection> {
 
 pub fn connect_options(a: &Args) -> ConnectOptions {
     ConnectOptions::new().directory(a.path("names"))
+}
+
+/// The clients of fan-in: connected by hobnob, and then as cheap as the raw ones, so that the server is what is measured.
+pub fn fanin_client(a: &Args, address: &str) -> Result<Samples> {
+    let (at, options) = (address.parse()?, connect_options(a));
+    let connect = || AnyConnection::connect_with(&at, &options).map(Box::new).map(IpcConnection::split);
+    let halves = (0..a.conns).map(|_| connect()).collect::<hobnob::Result<Vec<_>>>()?;
+    let ends: Vec<_> = halves.iter().map(|(tx, rx)| (tx.as_fd(), rx.as_fd())).collect();
+    // A header of hobnob's: the length and the kind.
+    let samples = waves_by_hand(a, &ends, &[64, 0, 0, 0, 1, 0, 0, 0])?;
+    // The connections stay open until the process ends: the parent reads the server's memory.
+    std::mem::forget(halves);
+    Ok(samples)
 }
 
 // ---------------------------------------------------------------- connections as the harness knows them

@@ -3,10 +3,13 @@
 use crate::core::Peer;
 
 pub mod hobnob;
+pub mod hobnob_events;
 pub mod raw;
 pub mod shm;
 pub mod steps;
 
+#[cfg(feature = "p-tokio")]
+pub mod hobnob_async;
 #[cfg(feature = "p-interprocess")]
 pub mod interprocess;
 #[cfg(feature = "p-iceoryx2")]
@@ -36,7 +39,9 @@ pub mod zmq;
 pub fn registry() -> Vec<&'static dyn Peer> {
     let mut v: Vec<&'static dyn Peer> = hobnob::ROWS.iter().map(|row| row as &dyn Peer).collect();
     v.extend([
-        &raw::UNIX as &dyn Peer,
+        &hobnob_events::EVENTS as &dyn Peer,
+        &hobnob_events::WORKERS,
+        &raw::UNIX,
         &raw::UNIX_1M,
         &raw::UNIX_BIG,
         &raw::UNIX_BATCH,
@@ -80,7 +85,12 @@ pub fn registry() -> Vec<&'static dyn Peer> {
     #[cfg(feature = "p-shmipc")]
     v.push(&shmipc::ShmIpc);
     #[cfg(feature = "p-tokio")]
-    v.push(&tokio::Tokio);
+    v.extend([
+        &hobnob_async::TOKIO as &dyn Peer,
+        &hobnob_async::TOKIO_FIFO,
+        &hobnob_async::SMOL,
+        &tokio::Tokio,
+    ]);
     #[cfg(feature = "p-tarpc")]
     v.push(&tarpc::Tarpc);
     #[cfg(feature = "p-tonic")]

@@ -6,7 +6,7 @@
 use crate::core::*;
 use crate::sys::*;
 use anyhow::{Result, bail};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Wait {
@@ -449,6 +449,9 @@ impl Peer for StreamPeer {
             Workload::FanIn => matches!(self.name, "raw-unix-epoll"),
         }
     }
+    fn most_clients(&self) -> usize {
+        usize::MAX
+    }
     fn serve(&self, a: &Args) -> Result<()> {
         if let Kind::Fifo { size } = self.kind {
             if a.workload == Workload::Churn {
@@ -588,34 +591,37 @@ fn fanin_server(l: &OwnedFd) -> Result<()> {
     }
 }
 
-/// Connects `a.conns` streams; then in waves: one frame out on each, one frame in on each.
-/// Shared by every peer whose wire is "u32 little-endian length, payload".
+/// Connects `a.conns` streams, then asks on all of them. Shared by every peer whose wire is "u32 little-endian length,
+/// payload".
 pub fn fanin_client(a: &Args) -> Result<Samples> {
     let cs: Vec<OwnedFd> = (0..a.conns)
         .map(|_| retry(|| unix_connect(libc::SOCK_STREAM, &a.path("s"))))
         .collect::<Result<_>>()?;
-    let mut frame = 64u32.to_le_bytes().to_vec();
+    let ends: Vec<_> = cs.iter().map(|c| (c.as_fd(), c.as_fd())).collect();
+    let samples = waves_by_hand(a, &ends, &64u32.to_le_bytes())?;
+    // The connections stay open until the process ends: the parent reads the server's memory.
+    std::mem::forget(cs);
+    Ok(samples)
+}
+
+/// In waves: one frame out on each connection, then one frame in on each, by bare system calls. Each connection is the
+/// end to write to and the end to read from.
+pub fn waves_by_hand(a: &Args, ends: &[(BorrowedFd<'_>, BorrowedFd<'_>)], header: &[u8]) -> Result<Samples> {
+    let mut frame = header.to_vec();
     frame.extend(message(64));
     let mut got = vec![0u8; frame.len()];
     let mut wave = |seq: u64| -> Result<()> {
-        stamp(&mut frame[4..], seq, false);
-        for c in &cs {
-            let n = ck(unsafe { libc::write(c.as_raw_fd(), frame.as_ptr().cast(), frame.len()) }, "write")?;
+        stamp(&mut frame[header.len()..], seq, false);
+        for (out, _) in ends {
+            let n = ck(unsafe { libc::write(out.as_raw_fd(), frame.as_ptr().cast(), frame.len()) }, "write")?;
             if n != frame.len() {
                 bail!("short write");
             }
         }
-        for c in &cs {
+        for (_, inward) in ends {
             let mut k = 0;
             while k < got.len() {
-                let n = ck(
-                    unsafe { libc::read(c.as_raw_fd(), got[k..].as_mut_ptr().cast(), got.len() - k) },
-                    "read",
-                )?;
-                if n == 0 {
-                    bail!("closed");
-                }
-                k += n;
+                k += read_some(inward.as_raw_fd(), &mut got[k..])?;
             }
             if got != frame {
                 bail!("wrong echo");
@@ -632,11 +638,24 @@ pub fn fanin_client(a: &Args) -> Result<Samples> {
         wave(seq)?;
         seq += 1;
     }
-    let ops = (seq - 2) * a.conns as u64;
-    let s = Samples { lat: vec![], ops, bytes: ops * 64, elapsed: start.elapsed() };
-    // The connections stay open until the process ends: the parent reads the server's memory.
-    std::mem::forget(cs);
-    Ok(s)
+    let ops = (seq - 2) * ends.len() as u64;
+    Ok(Samples { lat: vec![], ops, bytes: ops * 64, elapsed: start.elapsed() })
+}
+
+/// At least a byte, from a descriptor that need not block.
+fn read_some(fd: RawFd, into: &mut [u8]) -> Result<usize> {
+    loop {
+        let n = unsafe { libc::read(fd, into.as_mut_ptr().cast(), into.len()) };
+        match n {
+            1.. => return Ok(n as usize),
+            0 => bail!("closed"),
+            _ if errno() == libc::EAGAIN => {
+                let mut asked = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+                unsafe { libc::poll(&mut asked, 1, -1) };
+            }
+            _ => return Err(std::io::Error::last_os_error().into()),
+        }
+    }
 }
 
 // ---------------------------------------------------------------- packet rows

@@ -96,6 +96,9 @@ impl Peer for Tokio {
     fn supports(&self, _: Workload, _: usize) -> bool {
         true
     }
+    fn most_clients(&self) -> usize {
+        usize::MAX
+    }
     fn serve(&self, a: &Args) -> Result<()> {
         block_on(async {
             let l = UnixListener::bind(a.path("s"))?;
