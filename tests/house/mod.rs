@@ -70,6 +70,11 @@ impl House {
         self.0.path().join("names")
     }
 
+    /// For files of the test.
+    pub fn place(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
     pub fn left_over(&self) -> Vec<PathBuf> {
         fs::read_dir(self.names()).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
@@ -78,7 +83,11 @@ impl House {
         let test = env::current_exe().unwrap();
         let path = test.parent().unwrap().parent().unwrap().join("examples").join(program);
         assert!(path.exists(), "{} is not built: run `cargo build --examples` first", path.display());
-        let mut command = Command::new(path);
+        self.inside(Command::new(path), arguments)
+    }
+
+    /// This program, in the house.
+    pub fn inside(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .args(arguments)
             .env(hobnob::VARIABLE, self.names())
@@ -129,8 +138,13 @@ impl Program {
     }
 
     pub fn wait_for(&mut self, words: &str) {
-        let found = self.stdout.by_ref().lines().map_while(Result::ok).any(|line| line.contains(words));
+        let found = self.lines().any(|line| line.contains(words));
         assert!(found, "it ended without {words:?}; are the examples built, with these features?");
+    }
+
+    /// What it prints from now on.
+    pub fn lines(&mut self) -> impl Iterator<Item = String> {
+        self.stdout.by_ref().lines().map_while(Result::ok)
     }
 
     pub fn signal(&self, signal: Signal) {
