@@ -9,8 +9,8 @@ use std::{
 };
 
 use hobnob::{
-    AnyConnection, AnyServer, ConnectOptions, Deadline, Error, IpcReceiver, IpcSender, IpcServer, Result,
-    Served, StopHandle,
+    AnyConnection, AnyServer, ConnectOptions, Deadline, Error, EventOptions, IpcReceiver, IpcSender,
+    IpcServer, Reply, Result, Served, StopHandle,
 };
 
 use super::{crowd::raise_limit, say};
@@ -30,6 +30,10 @@ pub(super) fn serve(form: &str, address: &str) -> Result<()> {
             runtime().block_on(hobnob::tokio::serve(hobnob::tokio::Server::new(server), drain, on_tokio))
         }
         "smol" => smol::block_on(hobnob::smol::serve(hobnob::smol::Server::new(server), drain, on_smol)),
+        "events" => {
+            let options = EventOptions::new().threads(2).drain(drain);
+            hobnob::serve_events(server, options, |info: &[u8], reply: &mut Reply<'_>| reply.send(info))
+        }
         other => panic!("no such form: {other}"),
     }?;
     tell(served);
@@ -37,7 +41,7 @@ pub(super) fn serve(form: &str, address: &str) -> Result<()> {
 }
 
 /// Every form that there is.
-pub const FORMS: [&str; 3] = ["threads", "tokio", "smol"];
+pub const FORMS: [&str; 4] = ["threads", "events", "tokio", "smol"];
 
 fn at_the_end_of_input(stop: &StopHandle) {
     let _ = io::stdin().read(&mut [0]);
