@@ -75,7 +75,10 @@ impl EventHandler for Telling {
 
     fn message(&self, (): &mut (), info: &[u8], reply: &mut Reply<'_>) -> Result<()> {
         match info {
-            b"send me away" => reply.send_away(),
+            b"send me away" => {
+                reply.send_away();
+                reply.mailbox().send(b"and by mail")?;
+            }
             b"fail" => return Err(ErrorKind::NoSpace.into()),
             b"hold" => {
                 self.come.lock().unwrap().send(reply.mailbox().clone()).unwrap();
@@ -317,6 +320,7 @@ pub fn the_handler_learns_why_a_client_has_left<T: Transport>() {
     assert_eq!(left.recv().unwrap(), "Goodbye");
     let mut client = stage.connect().unwrap();
     trip(&mut client, b"send me away");
+    assert_eq!(client.recv_borrowed().unwrap(), Some(&b"and by mail"[..]));
     assert_eq!((client.recv_borrowed().unwrap(), left.recv().unwrap()), (None, "SentAway".into()));
     let mut client = stage.connect().unwrap();
     client.send_info(b"fail").unwrap();
