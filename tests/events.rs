@@ -11,6 +11,7 @@ use std::{
     os::unix::process::parent_id,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use conformance::watched;
@@ -69,7 +70,7 @@ fn each(name: &'static str, address: &str, sends: &[&str], receive: &str) {
         let sent: usize = sends.iter().filter_map(|send| calls.remove(*send)).sum();
         assert_eq!((sent, calls.remove(receive)), (most, Some(most)), "sends and receives");
         let waits = calls.remove("epoll_wait").unwrap_or_default();
-        assert!(waits <= most, "{waits} waits");
+        assert!(waits <= most / 2, "{waits} waits");
         assert_eq!(calls, BTreeMap::new(), "other calls");
     });
 }
@@ -85,6 +86,8 @@ fn an_idle_client_costs_a_server_less_than_4_KiB() {
         if env::var(ADDRESS).is_ok() {
             return serve_in_child();
         }
+        let _turn = turn();
+        assert!(descriptors() > 4096, "more descriptors are needed");
         for (scheme, size) in schemes().flat_map(|scheme| [(scheme, 64), (scheme, 3000), (scheme, 100_000)]) {
             let (address, dir) = (format!("{scheme}:many"), tempfile::tempdir().unwrap());
             let server = Server::start(None, name, &address, dir.path());
@@ -113,9 +116,9 @@ fn thousands_that_come_at_once_are_all_served() {
         if env::var(ADDRESS).is_ok() {
             return serve_in_child();
         }
-        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-        let count = env::var("HOBNOB_MANY").map_or(2000, |many| many.parse().unwrap());
+        let (_turn, most) = (turn(), descriptors() / 4);
+        let many = env::var("HOBNOB_MANY").map_or(2000, |many| many.parse().unwrap());
+        let count = many.min(usize::try_from(most).unwrap());
         for scheme in schemes() {
             let (address, dir) = (format!("{scheme}:many"), tempfile::tempdir().unwrap());
             let server = Server::start(None, name, &address, dir.path());
@@ -129,6 +132,19 @@ fn thousands_that_come_at_once_are_all_served() {
             server.end();
         }
     });
+}
+
+/// As many as can be had.
+fn descriptors() -> u64 {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    hard
+}
+
+/// Two of these at once might need more descriptors than there are.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn schemes() -> impl Iterator<Item = &'static str> {

@@ -3,7 +3,7 @@
 //! Read it in this order: [`IpcServer`] and [`IpcConnection`] are the words; [`Transport`] and its companions
 //! are what a transport must do; [`Server`] and [`Connection`] implement the words once for every transport. The
 //! rest says where names live (`runtime_dir`, `lease`, `record`), how messages look on the way (`frame`, `hello`)
-//! and who waits (`drive`: nobody else does).
+//! and who waits (`drive`, and the loops in `events`: nobody else does).
 //!
 //! This crate names no transport.
 #![forbid(unsafe_code)]

@@ -86,3 +86,23 @@ impl AsFd for Bell {
         self.wake.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_heard_awake_and_asleep_and_rings_only_for_a_sleeper() {
+        let bell = Bell::new().unwrap();
+        bell.ring_for(7);
+        assert!(!bell.fall_asleep(), "there is news");
+        assert!(bell.has_news() && !bell.has_news());
+        let mut mail = Vec::new();
+        bell.take_mail(&mut mail);
+        assert_eq!(mail, [7]);
+        assert!(bell.fall_asleep());
+        (0..3).for_each(|_| bell.ring());
+        assert_eq!((&bell.wake).read(&mut [0; 64]).unwrap(), 1, "one byte for one sleep");
+        assert!(bell.has_news());
+    }
+}

@@ -59,8 +59,9 @@ impl EventOptions {
         self
     }
 
-    /// So many bytes may lie here for a client that is slow to receive, and one message more. Then nothing is received
-    /// from it until it has received half of that, and nothing more can be pushed to it.
+    /// So many bytes may lie here for a client that is slow to receive, and one message more; twice that if it is both
+    /// answered and pushed to at the same moment. Then nothing is received from it until it has received half of that,
+    /// and nothing more can be pushed to it.
     #[must_use]
     pub fn queue(mut self, bytes: usize) -> Self {
         self.queue = bytes.max(1);

@@ -122,3 +122,21 @@ fn index(token: Token) -> usize {
     // The lower half is a u32; where a usize is smaller there are never so many clients.
     usize::try_from(token & u64::from(u32::MAX)).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_meant_for_one_who_has_left_does_not_reach_the_next_one_there() {
+        let mut slots = Slots::<()>::new();
+        let (first, other) = (slots.reserve().unwrap(), slots.reserve().unwrap());
+        slots.vacate(first);
+        let next = slots.reserve().unwrap();
+        assert_eq!(index(first), index(next), "places are used again");
+        assert!(slots.get(first).is_none() && slots.get(next).is_some());
+        slots.vacate(first);
+        assert_eq!(slots.tokens().collect::<Vec<_>>(), [next, other], "nobody leaves twice");
+        assert_eq!(slots.count(), 2);
+    }
+}
