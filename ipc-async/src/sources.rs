@@ -35,35 +35,44 @@ impl<R: Runtime> Default for Sources<R> {
 
 impl<R: Runtime> Sources<R> {
     /// Those of these descriptors that may be ready; of the others the task is told.
+    #[inline]
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         interests: &Interests<'_>,
     ) -> io::Result<Guards<'_, R>> {
-        if interests.iter().any(|(fd, _)| self.find(fd).is_none()) {
-            self.watch(interests)?;
+        // The way of nearly every message: there is one, and it is known.
+        if let Some((fd, interest)) = interests.only()
+            && self.0.first().is_some_and(|known| known.fd == fd.as_raw_fd())
+        {
+            let first = match self.0[0].source.poll_ready(cx, interest) {
+                Poll::Ready(ready) => Some(ready?),
+                Poll::Pending => None,
+            };
+            return Ok(Guards { first, others: Vec::new() });
         }
+        self.poll_all(cx, interests)
+    }
+
+    fn poll_all(&mut self, cx: &mut Context<'_>, interests: &Interests<'_>) -> io::Result<Guards<'_, R>> {
+        self.watch(interests)?;
         let mut guards = Guards { first: None, others: Vec::new() };
-        // As a closure it is a loop without the iterator's states; this is on the way of each message.
-        interests.iter().enumerate().try_for_each(|(place, (fd, interest))| {
+        for (place, (fd, interest)) in interests.iter().enumerate() {
             match self.find(fd).map(|known| known.source.poll_ready(cx, interest)) {
                 Some(Poll::Ready(ready)) if place == 0 => guards.first = Some(ready?),
                 Some(Poll::Ready(ready)) => guards.others.push(ready?),
                 // All are known by now.
                 Some(Poll::Pending) | None => {}
             }
-            Ok::<_, io::Error>(())
-        })?;
+        }
         Ok(guards)
     }
 
-    #[inline]
     fn find(&self, fd: BorrowedFd<'_>) -> Option<&Known<R>> {
         self.0.iter().find(|known| known.fd == fd.as_raw_fd())
     }
 
     /// Has the runtime watch those that it does not watch yet.
-    #[cold]
     fn watch(&mut self, interests: &Interests<'_>) -> io::Result<()> {
         for (fd, _) in interests.iter() {
             if self.find(fd).is_none() {

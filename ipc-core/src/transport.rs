@@ -263,6 +263,16 @@ impl<'a> Interests<'a> {
         }
     }
 
+    /// The one descriptor added, if it is only one.
+    #[must_use]
+    #[inline]
+    pub fn only(&self) -> Option<(BorrowedFd<'a>, Interest)> {
+        match self.few {
+            [only, None, ..] => only,
+            _ => None,
+        }
+    }
+
     /// Every descriptor added.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (BorrowedFd<'a>, Interest)> {
