@@ -13,7 +13,8 @@ use std::{
 
 use conformance::{kind_of, watched};
 use hobnob::{
-    AnyConnection, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, StopHandle, WaitStrategy,
+    AnyConnection, Deadline, ErrorKind, EventOptions, IpcConnection, IpcReceiver, IpcSender, IpcServer,
+    Reply, StopHandle, WaitStrategy, serve_events,
 };
 use stage::Stage;
 
@@ -185,6 +186,44 @@ fn a_wait_that_can_be_stopped_allocates_nothing() {
             let far = thread::spawn(move || trips(server, size, false));
             assert_eq!(trips(client, size, true), 0, "{scheme}, {size} B, the client");
             assert_eq!(far.join().unwrap(), 0, "{scheme}, {size} B, the server");
+        }
+    });
+}
+
+/// What the thread that serves all clients allocates, as the handler sees it: from one message to one much later.
+#[test]
+fn a_request_to_a_loop_allocates_nothing() {
+    watched("a_request_to_a_loop_allocates_nothing", || {
+        let _turn = turn();
+        for scheme in hobnob::transports() {
+            let (stage, (tell, told)) = (Stage::new(), std::sync::mpsc::channel());
+            let mut server = stage.server(&stage.over(scheme)).unwrap();
+            let stop = server.stop_handle().unwrap();
+            let handler = move |info: &[u8], reply: &mut Reply<'_>| {
+                if info == b"count" {
+                    tell.send(ALLOCATIONS.get()).unwrap();
+                }
+                reply.send(info)
+            };
+            let serving = thread::spawn(move || serve_events(server, EventOptions::new(), handler));
+            let mut clients: Vec<_> =
+                (0..BATCH).map(|_| stage.connect(&stage.over(scheme)).unwrap()).collect();
+            let mut ask_all = |info: &[u8]| {
+                clients.iter_mut().for_each(|client| client.send_info(info).unwrap());
+                let answered = |client: &mut AnyConnection| client.recv_borrowed().unwrap() == Some(info);
+                assert!(clients.iter_mut().all(answered));
+            };
+            let mut count = || {
+                (0..WARM_UP).for_each(|_| ask_all(&[7; 64]));
+                ask_all(b"count");
+            };
+            (0..3).for_each(|_| count());
+            let counts: Vec<_> = told.try_iter().collect();
+            // Between the last one's counts: the channel has an allocation of its own for every 31.
+            let per_round = counts[2 * BATCH] - counts[2 * BATCH - 1];
+            assert_eq!(per_round, 0, "{scheme}");
+            stop.stop();
+            serving.join().unwrap().unwrap();
         }
     });
 }

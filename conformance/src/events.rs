@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, Barrier, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
         mpsc::{self, Receiver, Sender},
     },
@@ -53,12 +53,15 @@ fn echo(info: &[u8], reply: &mut Reply<'_>) -> Result<()> {
 struct Telling {
     come: Mutex<Sender<Mailbox>>,
     left: Mutex<Sender<String>>,
+    /// Where a handler is held.
+    hold: Arc<Barrier>,
 }
 
 impl Telling {
     fn new() -> (Self, Receiver<Mailbox>, Receiver<String>) {
         let ((come, who), (left, why)) = (mpsc::channel(), mpsc::channel());
-        (Self { come: Mutex::new(come), left: Mutex::new(left) }, who, why)
+        let hold = Arc::new(Barrier::new(2));
+        (Self { come: Mutex::new(come), left: Mutex::new(left), hold }, who, why)
     }
 }
 
@@ -74,6 +77,10 @@ impl EventHandler for Telling {
         match info {
             b"send me away" => reply.send_away(),
             b"fail" => return Err(ErrorKind::NoSpace.into()),
+            b"hold" => {
+                self.come.lock().unwrap().send(reply.mailbox().clone()).unwrap();
+                self.hold.wait();
+            }
             b"panic" => panic!("on purpose"),
             _ => {}
         }
@@ -348,10 +355,11 @@ pub fn a_panicking_event_handler_ends_its_own_connection_only<T: Transport>() {
 pub fn serve_events_drains_and_says_goodbye<T: Transport>() {
     for options in [patient(), patient().workers(2)] {
         let stage = Stage::<T>::new();
-        let (held, hold) = mpsc::channel::<()>();
+        let ((held, hold), (begun, has_begun)) = (mpsc::channel::<()>(), mpsc::channel());
         let hold = Mutex::new(hold);
         let handler = move |info: &[u8], reply: &mut Reply<'_>| {
             if info == b"hold" {
+                begun.send(()).unwrap();
                 let _ = hold.lock().unwrap().recv();
             }
             reply.send(info)
@@ -360,6 +368,7 @@ pub fn serve_events_drains_and_says_goodbye<T: Transport>() {
         let (mut client, mut idle) = (stage.connect().unwrap(), stage.connect().unwrap());
         trip(&mut client, b"here");
         client.send_info(b"hold").unwrap();
+        has_begun.recv().unwrap();
         (0..50).for_each(|i| client.feed_info(&pattern(i, 20)).unwrap());
         client.flush_info().unwrap();
         thread::scope(|scope| {
@@ -493,4 +502,23 @@ pub fn an_event_handler_sees_the_peer<T: Transport>() {
     let expected = (geteuid().as_raw() + 1).to_le_bytes();
     assert_eq!(client.recv_borrowed().unwrap(), Some(&expected[..]));
     assert!(IpcConnection::peer(&client).uid.is_some());
+}
+
+/// The handler is held until a client has sent its last message and died: one word of its descriptor tells of both.
+pub fn last_words_and_the_death_after_them_are_both_noticed<T: Transport>() {
+    for options in [patient(), patient().workers(1)] {
+        let stage = Stage::<T>::new();
+        let (telling, come, left) = Telling::new();
+        let hold = telling.hold.clone();
+        let _serving = Serving::start(stage.server(), options, telling);
+        let (mut holds, mut dies) = (stage.connect().unwrap(), stage.connect().unwrap());
+        trip(&mut dies, b"here");
+        holds.send_info(b"hold").unwrap();
+        // The two who have come, and one who holds the handler.
+        (0..3).for_each(|_| drop(come.recv().unwrap()));
+        dies.send_info(b"last words").unwrap();
+        dies.abandon();
+        hold.wait();
+        assert_eq!(left.recv().unwrap(), "PeerGone");
+    }
 }

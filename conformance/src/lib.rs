@@ -132,6 +132,7 @@ macro_rules! conformance {
             one_that_stalls_is_given_up_by_a_loop
             a_full_loop_says_busy_and_has_room_again
             an_event_handler_sees_the_peer
+            last_words_and_the_death_after_them_are_both_noticed
         }
     };
 }

@@ -2,10 +2,22 @@
 //! the name, the listener and the connection. What it drops is still the parent's.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, os::unix::fs::MetadataExt, thread, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    sync::{
+        Mutex,
+        mpsc::{self, Sender},
+    },
+    thread,
+    time::Duration,
+};
 
 use faults::{House, Program, each_transport, kind_of, roles::forked::DEEDS, saw, settles};
-use hobnob::{AnyConnection, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer};
+use hobnob::{
+    AnyConnection, Deadline, ErrorKind, EventHandler, EventOptions, IpcReceiver, IpcSender, IpcServer, Left,
+    Mailbox, Reply,
+};
 
 /// How long a promised silence is listened to.
 const SILENCE: Deadline = Deadline::Within(Duration::from_millis(100));
@@ -160,6 +172,50 @@ fn a_watched_peer_is_gone_with_its_process_though_its_child_lives() {
             "a watched peer killed whose child lives",
             "PeerGone at once, in a wait and without",
         );
+    });
+}
+
+/// Tells who has come, and why they have left.
+struct Telling(Mutex<Sender<(Option<Mailbox>, Option<ErrorKind>)>>);
+
+impl EventHandler for Telling {
+    type Client = ();
+
+    fn joined(&self, reply: &mut Reply<'_>) -> hobnob::Result<()> {
+        self.0.lock().unwrap().send((Some(reply.mailbox().clone()), None)).unwrap();
+        Ok(())
+    }
+
+    fn message(&self, (): &mut (), _: &[u8], _: &mut Reply<'_>) -> hobnob::Result<()> {
+        self.0.lock().unwrap().send((None, None)).unwrap();
+        Ok(())
+    }
+
+    fn left(&self, (): (), why: Left) {
+        let Left::Failed(error) = why else { panic!("{why:?}") };
+        self.0.lock().unwrap().send((None, Some(error.kind().clone()))).unwrap();
+    }
+}
+
+#[test]
+fn a_loop_that_watches_its_clients_notices_that_one_is_gone_though_its_child_lives() {
+    let name = "a_loop_that_watches_its_clients_notices_that_one_is_gone_though_its_child_lives";
+    each_transport(name, |house, scheme| {
+        let mut server = house.serve_with(scheme, |options| options.watch_peer(true)).unwrap();
+        let stop = server.stop_handle().unwrap();
+        let (tell, told) = mpsc::channel();
+        let handler = Telling(Mutex::new(tell));
+        let serving = thread::spawn(move || hobnob::serve_events(server, EventOptions::new(), handler));
+        let mut client = Program::start(&mut house.actor("fork-client", &[&House::address(scheme), "keeps"]));
+        let (mailbox, _) = told.recv().unwrap();
+        client.wait_for("child ");
+        mailbox.unwrap().send(b"echo this").unwrap();
+        assert!(matches!(told.recv().unwrap(), (None, None)), "{scheme}: the echo");
+        client.kill();
+        assert_eq!(told.recv().unwrap().1, Some(ErrorKind::PeerGone), "{scheme}");
+        end_child_of(client);
+        stop.stop();
+        assert_eq!(serving.join().unwrap().unwrap().abandoned, 0);
     });
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Client<S> {
     deaf: bool,
     /// One descriptor tells of all that can be received.
     single: bool,
+    /// An end was told of that no descriptor tells of again: its turns go on until nothing is left.
+    pub(super) to_the_end: bool,
     /// What its descriptors are watched for.
     pub(super) watched: Option<Wants>,
     /// When it is to be looked at though no descriptor says so.
@@ -90,6 +92,7 @@ impl<S> Client<S> {
             paused: false,
             deaf: false,
             single,
+            to_the_end: false,
             watched: None,
             due: None,
             in_line: false,
@@ -106,7 +109,8 @@ impl<S> Client<S> {
         self.flush();
         self.resume(env.options.queue);
         let ends = env.is_draining();
-        let mut more = self.receive(env, ends);
+        self.to_the_end |= ends;
+        let mut more = self.receive(env);
         self.flush();
         more |= self.resume(env.options.queue);
         if !more && ends {
@@ -171,13 +175,13 @@ impl<S> Client<S> {
         }
     }
 
-    /// True: there may be more. With `to_the_end` it looks until there is nothing: no descriptor is waited for then.
-    fn receive<H: EventHandler<Client = S>>(&mut self, env: &Env<H>, to_the_end: bool) -> bool {
+    /// True: there may be more.
+    fn receive<H: EventHandler<Client = S>>(&mut self, env: &Env<H>) -> bool {
         let mut bytes = 0;
         for heard in 0..MOST_MESSAGES {
             if heard > 0 && !self.rx.has_buffered() {
                 self.flush();
-                if self.single && !to_the_end && self.rx.is_drained() {
+                if self.single && !self.to_the_end && self.rx.is_drained() {
                     self.rx.rest();
                     return false;
                 }
@@ -206,7 +210,10 @@ impl<S> Client<S> {
         let info = match self.rx.recv_borrowed_by(Deadline::Now) {
             Ok(Some(info)) => info,
             Ok(None) => return self.end_hearing(Left::Goodbye),
-            Err(error) if *error.kind() == ErrorKind::WouldBlock => return None,
+            Err(error) if *error.kind() == ErrorKind::WouldBlock => {
+                self.to_the_end = false;
+                return None;
+            }
             Err(error) => return self.end_hearing(Left::Failed(error)),
         };
         let mut leave = false;

@@ -26,6 +26,8 @@ pub(super) struct Event {
     pub(super) token: Token,
     /// Not only is there room.
     pub(super) is_read: bool,
+    /// It is the end of something, and this is the last word of it.
+    pub(super) is_end: bool,
 }
 
 /// A client's descriptors, each with what it is looked at for.
@@ -146,10 +148,7 @@ mod epoll {
                 EpollTimeout::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(EpollTimeout::MAX)
             });
             match self.epoll.wait(&mut self.events, timeout) {
-                Ok(count) => into.extend(self.events.iter().take(count).map(|event| Event {
-                    token: event.data(),
-                    is_read: event.events() != EpollFlags::EPOLLOUT,
-                })),
+                Ok(count) => into.extend(self.events.iter().take(count).map(told)),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
@@ -157,9 +156,15 @@ mod epoll {
         }
     }
 
+    fn told(event: &EpollEvent) -> Event {
+        let (token, events) = (event.data(), event.events());
+        let end = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
+        Event { token, is_read: events != EpollFlags::EPOLLOUT, is_end: events.intersects(end) }
+    }
+
     fn flags(wanted: impl Iterator<Item = Interest>) -> Option<EpollFlags> {
         let flag = |interest| match interest {
-            Interest::Readable => EpollFlags::EPOLLIN,
+            Interest::Readable => EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP,
             Interest::Writable => EpollFlags::EPOLLOUT,
             Interest::Hangup => EpollFlags::empty(),
         };
@@ -222,12 +227,12 @@ mod fallback {
                 Err(errno) => return Err(errno.into()),
             }
             let ready = asked.iter().zip(whose).filter(|(asked, _)| asked.any() == Some(true));
-            into.extend(
-                ready.map(|(asked, token)| Event {
-                    token,
-                    is_read: asked.revents() != Some(PollFlags::POLLOUT),
-                }),
-            );
+            into.extend(ready.map(|(asked, token)| Event {
+                token,
+                is_read: asked.revents() != Some(PollFlags::POLLOUT),
+                // If it is, poll(2) says so again.
+                is_end: false,
+            }));
             Ok(())
         }
     }

@@ -138,8 +138,10 @@ impl<H: EventHandler> Rounds<H> {
             log::warn!("a client's handler panicked");
             return self.vacate(token);
         };
-        if self.slots.bring_back(token, client) {
-            // What it was, nobody kept: perhaps mail.
+        let again = self.slots.bring_back(token, client);
+        if let Some(client) = self.slots.here(token).filter(|_| again) {
+            // What it was, nobody kept: perhaps mail, or its end.
+            client.to_the_end = true;
             self.line_up(token);
             return self.deliver(token);
         }
@@ -219,16 +221,27 @@ impl<H: EventHandler> Rounds<H> {
         bell.wake_up();
         waited?;
         let mut events = std::mem::take(&mut self.events);
-        for Event { token, is_read } in events.drain(..) {
-            match token {
-                BELL => self.notes.bell.silence(),
-                _ if self.slots.here(token).is_some_and(|client| client.in_line) => {}
-                _ if is_read => self.look(token),
-                _ => self.tend(token),
-            }
+        for event in events.drain(..) {
+            self.happened(event);
         }
         self.events = events;
         Ok(())
+    }
+
+    fn happened(&mut self, Event { token, is_read, is_end }: Event) {
+        if token == BELL {
+            return self.notes.bell.silence();
+        }
+        match self.slots.here(token) {
+            Some(client) => {
+                client.to_the_end |= is_end;
+                if client.in_line {
+                    return;
+                }
+            }
+            None => return self.again(token),
+        }
+        if is_read { self.look(token) } else { self.tend(token) }
     }
 }
 
