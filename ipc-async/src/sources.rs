@@ -34,36 +34,46 @@ impl<R: Runtime> Default for Sources<R> {
 }
 
 impl<R: Runtime> Sources<R> {
+    /// Whether this one is known, and is the first.
+    #[inline]
+    pub(crate) fn begin_with(&self, fd: BorrowedFd<'_>) -> bool {
+        self.0.first().is_some_and(|known| known.fd == fd.as_raw_fd())
+    }
+
+    /// Whether the first may be ready: the way of nearly every message, for there is only one.
+    #[inline]
+    pub(crate) fn poll_first(&self, cx: &mut Context<'_>, interest: Interest) -> io::Result<Guards<'_, R>> {
+        let first = match self.0.first().map(|known| known.source.poll_ready(cx, interest)) {
+            Some(Poll::Ready(ready)) => Some(ready?),
+            Some(Poll::Pending) | None => None,
+        };
+        Ok(Guards { first, others: Vec::new() })
+    }
+
     /// Those of these descriptors that may be ready; of the others the task is told.
     pub(crate) fn poll<'a>(
         &mut self,
         cx: &mut Context<'_>,
         interests: impl Iterator<Item = (BorrowedFd<'a>, Interest)> + Clone,
     ) -> io::Result<Guards<'_, R>> {
-        if interests.clone().any(|(fd, _)| self.find(fd).is_none()) {
-            self.watch(interests.clone())?;
-        }
+        self.watch(interests.clone())?;
         let mut guards = Guards { first: None, others: Vec::new() };
-        // As a closure it is a loop without the iterator's states; this is on the way of each message.
-        interests.enumerate().try_for_each(|(place, (fd, interest))| {
+        for (place, (fd, interest)) in interests.enumerate() {
             match self.find(fd).map(|known| known.source.poll_ready(cx, interest)) {
                 Some(Poll::Ready(ready)) if place == 0 => guards.first = Some(ready?),
                 Some(Poll::Ready(ready)) => guards.others.push(ready?),
                 // All are known by now.
                 Some(Poll::Pending) | None => {}
             }
-            Ok::<_, io::Error>(())
-        })?;
+        }
         Ok(guards)
     }
 
-    #[inline]
     fn find(&self, fd: BorrowedFd<'_>) -> Option<&Known<R>> {
         self.0.iter().find(|known| known.fd == fd.as_raw_fd())
     }
 
     /// Has the runtime watch those that it does not watch yet.
-    #[cold]
     fn watch<'a>(&mut self, interests: impl Iterator<Item = (BorrowedFd<'a>, Interest)>) -> io::Result<()> {
         for (fd, _) in interests {
             if self.find(fd).is_none() {

@@ -70,9 +70,14 @@ impl<R: Runtime> Waiter<R> {
         loop {
             let mut interests = Interests::default();
             op.interests(on, &mut interests);
-            let guards = self.sources.poll(cx, interests.that_pass(false))?;
-            let is_ready =
-                !self.passing.poll(cx, interests.that_pass(true))?.is_empty() || !guards.is_empty();
+            let (guards, passes) = match interests.only().filter(|(fd, _)| self.sources.begin_with(*fd)) {
+                Some((_, interest)) => (self.sources.poll_first(cx, interest)?, false),
+                None => (
+                    self.sources.poll(cx, interests.that_pass(false))?,
+                    !self.passing.poll(cx, interests.that_pass(true))?.is_empty(),
+                ),
+            };
+            let is_ready = passes || !guards.is_empty();
             // Looked at also while there is something, for a peer that always has one more byte.
             if tried && ends.at().is_some_and(|ends| ends <= Instant::now()) {
                 return Poll::Ready(Err(ErrorKind::TimedOut.into()));

@@ -272,6 +272,16 @@ impl<'a> Interests<'a> {
         those.entries().for_each(|entry| self.push(Entry { passing: true, ..*entry }));
     }
 
+    /// The one descriptor added, if it is only one, and no try closes it.
+    #[must_use]
+    #[inline]
+    pub fn only(&self) -> Option<(BorrowedFd<'a>, Interest)> {
+        match &self.few {
+            [Some(only), None, ..] if !only.passing => Some((only.fd, only.interest)),
+            _ => None,
+        }
+    }
+
     /// Every descriptor added.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (BorrowedFd<'a>, Interest)> {
