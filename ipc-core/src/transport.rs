@@ -278,9 +278,7 @@ impl<'a> Interests<'a> {
 
     /// Those that the next try leaves open; with `passing`, those that it may close.
     pub fn that_pass(&self, passing: bool) -> impl Iterator<Item = (BorrowedFd<'a>, Interest)> + Clone {
-        self.entries()
-            .filter(move |entry| entry.passing == passing)
-            .map(|entry| (entry.fd, entry.interest))
+        self.entries().filter(move |entry| entry.passing == passing).map(|entry| (entry.fd, entry.interest))
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry<'a>> + Clone {
