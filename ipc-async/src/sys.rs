@@ -2,7 +2,8 @@
 //!
 //! The promise behind both calls is [`Runtime::watch`](crate::Runtime::watch)'s: the descriptor is open until what is
 //! returned has been dropped. `Waiter`, which keeps the sources, is always dropped before the connection, half or
-//! server whose descriptors they are: it is declared before it in each struct.
+//! server whose descriptors they are: it is declared before it in each struct. What may be closed earlier is named as
+//! such (`Interests::add_passing`) and not watched during a try; a handle that is replaced is forgotten before.
 #![allow(unsafe_code)]
 
 #[cfg(feature = "smol")]
