@@ -15,6 +15,8 @@ use crate::room::{Line, Room};
 const LONGEST: u32 = 4096;
 /// How long a client may take over a line before it is given up, whatever is in its queue.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// From one line of a client to its next, or one that pastes a book would have everybody else cut off.
+const PACE: Duration = Duration::from_millis(10);
 
 pub fn keep_room(address: &Address, queue: NonZeroUsize) -> Result<()> {
     // Before the runtime: its threads inherit the blocked signals.
@@ -77,6 +79,7 @@ async fn hear(mut receiver: Receiver, room: &Room, who: &str) -> Result<()> {
         // What would move the cursor of others, or begin a line in the name of another, is left out.
         let said: String = String::from_utf8_lossy(&info).chars().filter(|c| !c.is_control()).collect();
         room.say(&format!("{who}: {said}"));
+        tokio::time::sleep(PACE).await;
     }
     Ok(())
 }

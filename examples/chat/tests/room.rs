@@ -70,6 +70,21 @@ fn everybody_hears_everybody_by_the_name_that_the_kernel_knows() {
 }
 
 #[test]
+fn one_that_pastes_a_page_has_nobody_cut_off() {
+    each_address("one_that_pastes_a_page_has_nobody_cut_off", |house, address| {
+        let _server = open(house, address);
+        let mut reader = join(house, address);
+        let page: Vec<String> = (0..10 * QUEUE).map(|i| format!("line {i}")).collect();
+        let pasted = output(house, address, &page.join("\n"));
+        assert!(pasted.status.success(), "{pasted:?}");
+        assert!(next(&mut reader).contains("came in"));
+        for line in page {
+            assert!(next(&mut reader).ends_with(&format!("]: {line}")));
+        }
+    });
+}
+
+#[test]
 fn one_that_is_stopped_holds_up_nobody_and_is_told_when_it_goes_on() {
     each_address("one_that_is_stopped_holds_up_nobody_and_is_told_when_it_goes_on", |house, address| {
         let _server = open(house, address);
