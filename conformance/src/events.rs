@@ -83,7 +83,9 @@ impl EventHandler for Telling {
             b"hold" => {
                 self.come.lock().unwrap().send(reply.mailbox().clone()).unwrap();
                 self.hold.wait();
+                return Ok(());
             }
+            b"last words" => return Ok(()),
             b"panic" => panic!("on purpose"),
             _ => {}
         }
@@ -508,21 +510,39 @@ pub fn an_event_handler_sees_the_peer<T: Transport>() {
     assert!(IpcConnection::peer(&client).uid.is_some());
 }
 
-/// The handler is held until a client has sent its last message and died: one word of its descriptor tells of both.
+/// A handler is held, this client's or another's, until the client has sent its last message and died: one word of
+/// its descriptor tells of both.
 pub fn last_words_and_the_death_after_them_are_both_noticed<T: Transport>() {
-    for options in [patient(), patient().workers(1)] {
+    for (options, by_itself) in
+        [(patient(), false), (patient(), true), (patient().workers(1), false), (patient().workers(1), true)]
+    {
         let stage = Stage::<T>::new();
         let (telling, come, left) = Telling::new();
         let hold = telling.hold.clone();
         let _serving = Serving::start(stage.server(), options, telling);
         let (mut holds, mut dies) = (stage.connect().unwrap(), stage.connect().unwrap());
         trip(&mut dies, b"here");
-        holds.send_info(b"hold").unwrap();
+        if by_itself { &mut dies } else { &mut holds }.send_info(b"hold").unwrap();
         // The two who have come, and one who holds the handler.
         (0..3).for_each(|_| drop(come.recv().unwrap()));
         dies.send_info(b"last words").unwrap();
         dies.abandon();
         hold.wait();
         assert_eq!(left.recv().unwrap(), "PeerGone");
+    }
+}
+
+pub fn one_that_dies_while_its_queue_is_full_is_noticed<T: Transport>() {
+    for options in [patient(), patient().workers(1)] {
+        let stage = Stage::<T>::new();
+        let (telling, come, left) = Telling::new();
+        let _serving = Serving::start(stage.server(), options.queue(20_000), telling);
+        let mut deaf = stage.connect().unwrap();
+        let mailbox = come.recv().unwrap();
+        while deaf.send_info_by(&[1; 10_000], Deadline::Within(Duration::from_millis(50))).is_ok() {}
+        deaf.abandon();
+        let why = left.recv().unwrap();
+        assert!(["PeerGone", "Truncated"].contains(&why.as_str()), "{why}");
+        assert_eq!(kind_of(&mailbox.send(b"")), Some(&ErrorKind::PeerGone));
     }
 }

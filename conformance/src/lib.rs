@@ -148,6 +148,7 @@ macro_rules! conformance_of_events {
             a_full_loop_says_busy_and_has_room_again
             an_event_handler_sees_the_peer
             last_words_and_the_death_after_them_are_both_noticed
+            one_that_dies_while_its_queue_is_full_is_noticed
         }
     };
 }
