@@ -9,7 +9,9 @@ use ipc_core::{Deadline, ErrorKind, IpcConnection};
 
 use crate::{
     Connection, Runtime,
+    ender::Half,
     ops::{Out, Recv},
+    tasks::Tasks,
     waiter::Ends,
 };
 
@@ -17,7 +19,7 @@ use crate::{
 /// goodbye is the end of file; a peer that dies without one is `BrokenPipe`, or `UnexpectedEof` inside a message.
 ///
 /// It implements tokio's `AsyncRead` and `AsyncWrite` on tokio, and those of `futures-io` on smol. What a write has
-/// taken may wait here for room: flush, as with a buffered writer.
+/// taken may wait here for room: flush, as with a buffered writer. One task may read while another writes.
 #[derive(Debug)]
 pub struct ByteStream<R: Runtime, C> {
     connection: Connection<R, C>,
@@ -25,6 +27,7 @@ pub struct ByteStream<R: Runtime, C> {
     /// How much of it was read.
     read: usize,
     is_over: bool,
+    tasks: Tasks,
 }
 
 /// The most that becomes one message.
@@ -34,7 +37,7 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
     /// Looks at this connection as bytes; the other side must, too.
     #[must_use]
     pub fn new(connection: Connection<R, C>) -> Self {
-        Self { connection, came: Vec::new(), read: 0, is_over: false }
+        Self { connection, came: Vec::new(), read: 0, is_over: false, tasks: Tasks::new() }
     }
 
     /// The connection, to ask who the peer is.
@@ -50,7 +53,11 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
     pub fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         while self.read == self.came.len() && !self.is_over {
             self.read = 0;
-            let received = self.connection.poll_op(cx, Recv(&mut self.came), &mut forever());
+            let received = self.connection.poll_op(
+                &mut self.tasks.with(Half::Receiving, cx),
+                Recv(&mut self.came),
+                &mut forever(),
+            );
             if received.is_pending() {
                 self.came.clear();
             }
@@ -74,7 +81,11 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
             if piece == 0 {
                 return Poll::Ready(Ok(0));
             }
-            match ready!(self.connection.poll_op(cx, Out::Accept(&bytes[..piece]), &mut forever())) {
+            match ready!(self.connection.poll_op(
+                &mut self.tasks.with(Half::Sending, cx),
+                Out::Accept(&bytes[..piece]),
+                &mut forever()
+            )) {
                 Ok(()) => return Poll::Ready(Ok(piece)),
                 Err(error) => match *error.kind() {
                     // The peer takes smaller messages only.
@@ -92,7 +103,9 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
     /// # Errors
     /// The peer is gone.
     pub fn poll_all_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.poll_op(cx, Out::Flush, &mut forever()).map_err(io::Error::from)
+        self.connection
+            .poll_op(&mut self.tasks.with(Half::Sending, cx), Out::Flush, &mut forever())
+            .map_err(io::Error::from)
     }
 
     /// The same, and a goodbye after it.
@@ -100,7 +113,9 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
     /// # Errors
     /// The peer is gone.
     pub fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.poll_op(cx, Out::Leave, &mut forever()).map_err(io::Error::from)
+        self.connection
+            .poll_op(&mut self.tasks.with(Half::Sending, cx), Out::Leave, &mut forever())
+            .map_err(io::Error::from)
     }
 }
 

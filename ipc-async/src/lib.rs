@@ -24,6 +24,7 @@ mod sources;
 mod streams;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 mod sys;
+mod tasks;
 #[cfg(feature = "tokio")]
 mod tokio;
 mod waiter;
