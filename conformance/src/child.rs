@@ -8,9 +8,12 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use ipc_core::{Address, Faults, IpcServer, Server, ServerOptions, Transport};
+use ipc_core::{Address, Faults, IpcServer, ServerOptions};
 
-use crate::stage::{Stage, echo};
+use crate::{
+    Subject,
+    stage::{Stage, echo},
+};
 
 const ROLE: &str = "HOBNOB_TEST_ROLE";
 const NAMES: &str = "HOBNOB_TEST_NAMES";
@@ -25,7 +28,7 @@ pub struct Actor {
 
 impl Actor {
     /// Starts this test again in `role`, and waits for its word that it has begun.
-    pub fn start<T: Transport>(role: &str, stage: &Stage<T>, uid: Option<u32>) -> Self {
+    pub fn start<S: Subject>(role: &str, stage: &Stage<S>, uid: Option<u32>) -> Self {
         let mut command = match uid {
             None => Command::new(env::current_exe().unwrap()),
             Some(uid) => {
@@ -78,22 +81,22 @@ fn readable_copy(dir: &Path) -> std::path::PathBuf {
 
 /// Whether this process is there for a role, which then has been played.
 #[must_use]
-pub fn play_role<T: Transport>() -> bool {
+pub fn play_role<S: Subject>() -> bool {
     let Ok(role) = env::var(ROLE) else { return false };
     let address: Address = env::var(ADDRESS).unwrap().parse().unwrap();
     let options = ServerOptions::new().directory(env::var(NAMES).unwrap());
     let options = options.seams(Faults::seed(crate::seed()));
     match role.as_str() {
-        "echo" => serve::<T>(&address, &options),
-        "mute" => mute::<T>(&address, &options),
-        "count descriptors" => crate::lifecycle::count_descriptors::<T>(),
+        "echo" => serve::<S>(&address, &options),
+        "mute" => mute::<S>(&address, &options),
+        "count descriptors" => crate::lifecycle::count_descriptors::<S>(),
         other => panic!("no such role: {other}"),
     }
     true
 }
 
-fn serve<T: Transport>(address: &Address, options: &ServerOptions) {
-    let mut server = Server::<T>::new_server_with(address, options).unwrap();
+fn serve<S: Subject>(address: &Address, options: &ServerOptions) {
+    let mut server = S::new_server_with(address, options).unwrap();
     println!("begun");
     loop {
         let _ = echo(&mut server.accept_client().unwrap());
@@ -101,8 +104,8 @@ fn serve<T: Transport>(address: &Address, options: &ServerOptions) {
 }
 
 /// Has the name, and never looks at its clients.
-fn mute<T: Transport>(address: &Address, options: &ServerOptions) {
-    let _server = Server::<T>::new_server_with(address, options).unwrap();
+fn mute<S: Subject>(address: &Address, options: &ServerOptions) {
+    let _server = S::new_server_with(address, options).unwrap();
     println!("begun");
     // To its end: one read could be ended by a signal.
     let _ = std::io::read_to_string(std::io::stdin());

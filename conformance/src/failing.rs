@@ -10,9 +10,9 @@ use std::{
     thread,
 };
 
-use ipc_core::{Connection, ErrorKind, IpcServer, Seams, Server, Transport};
+use ipc_core::{ErrorKind, IpcServer, Seams, Transport};
 
-use crate::{Stage, kind_of};
+use crate::{Stage, Subject, kind_of};
 
 /// Fails at the n-th named point, as a full file system would.
 struct FailAt(AtomicUsize);
@@ -24,7 +24,7 @@ impl ipc_core::Failpoints for FailAt {
     }
 }
 
-fn failing_at<T: Transport>(stage: &Stage<T>, point: usize) -> Seams {
+fn failing_at<S: Subject>(stage: &Stage<S>, point: usize) -> Seams {
     Seams::from(stage.faults.clone()).with_failpoints(Arc::new(FailAt(AtomicUsize::new(point))))
 }
 
@@ -39,15 +39,13 @@ fn listing(at: &std::path::Path) -> Vec<std::path::PathBuf> {
     all
 }
 
-pub fn a_start_that_fails_anywhere_leaves_nothing<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_start_that_fails_anywhere_leaves_nothing<S: Subject>() {
+    let stage = Stage::<S>::new();
     for point in 1.. {
-        let failed = Server::<T>::new_server_with(
-            &stage.address,
-            &stage.server_options().seams(failing_at(&stage, point)),
-        );
+        let failed =
+            S::new_server_with(&stage.address, &stage.server_options().seams(failing_at(&stage, point)));
         let Err(error) = failed else {
-            println!("{}: {} points", T::SCHEME, point - 1);
+            println!("{}: {} points", S::Transport::SCHEME, point - 1);
             assert!(point > 1, "no point was reached");
             break;
         };
@@ -61,8 +59,8 @@ pub fn a_start_that_fails_anywhere_leaves_nothing<T: Transport>() {
     }
 }
 
-pub fn a_connect_that_fails_anywhere_leaves_nothing<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_connect_that_fails_anywhere_leaves_nothing<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let before = listing(&stage.names());
     for point in 1.. {
@@ -70,7 +68,7 @@ pub fn a_connect_that_fails_anywhere_leaves_nothing<T: Transport>() {
         let (address, stop) = (&stage.address, server.stop_handle().unwrap());
         let connected = thread::scope(|scope| {
             let client = scope.spawn(move || {
-                let connected = Connection::<T>::connect_with(address, &options);
+                let connected = S::connect_with(address, &options);
                 stop.stop();
                 connected
             });
@@ -94,15 +92,15 @@ pub fn a_connect_that_fails_anywhere_leaves_nothing<T: Transport>() {
     }
 }
 
-pub fn a_directory_that_others_could_use_is_denied<T: Transport>() {
-    let stage = Stage::<T>::new();
-    if T::CAPABILITIES.one_process {
-        println!("{}: names are not in the file system", T::SCHEME);
+pub fn a_directory_that_others_could_use_is_denied<S: Subject>() {
+    let stage = Stage::<S>::new();
+    if S::Transport::CAPABILITIES.one_process {
+        println!("{}: names are not in the file system", S::Transport::SCHEME);
         return;
     }
     let names = stage.names();
     let denied = |what: &str| {
-        let server = Server::<T>::new_server_with(&stage.address, &stage.server_options());
+        let server = S::new_server_with(&stage.address, &stage.server_options());
         let Err(error) = server else { panic!("{what} was used") };
         assert!(matches!(error.kind(), ErrorKind::Denied { .. }), "{what}: {error}");
         assert!(error.to_string().contains("expected"), "{what}: {error}");

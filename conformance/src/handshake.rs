@@ -3,18 +3,18 @@
 use std::{thread, time::Duration};
 
 use ipc_core::{
-    Connection, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, ServerStats, Transport,
+    Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, ServerStats,
     frame::{FrameKind, frame},
     hello::Hello,
 };
 
-use crate::{Raw, Stage, kind_of};
+use crate::{Raw, Stage, Subject, kind_of};
 
-pub fn silent_clients_do_not_stall_accept<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn silent_clients_do_not_stall_accept<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let place = stage.place();
-    let silent: Vec<_> = (0..100).map(|_| Raw::<T>::knock(&place)).collect();
+    let silent: Vec<_> = (0..100).map(|_| Raw::<S::Transport>::knock(&place)).collect();
     for _ in 0..3 {
         let (mut client, mut served) = stage.pair(&mut server);
         client.send_info(b"honest").unwrap();
@@ -24,13 +24,13 @@ pub fn silent_clients_do_not_stall_accept<T: Transport>() {
 }
 
 /// At the cap it is not the newest that is turned away, and not one that has begun to speak.
-pub fn the_oldest_silent_client_makes_room<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn the_oldest_silent_client_makes_room<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.max_half_open(3));
     let place = stage.place();
-    let mut speaking = Raw::<T>::knock(&place);
-    speaking.write(&speaking.hello(Raw::<T>::terms()));
-    let mut silent: Vec<_> = (0..5).map(|_| Raw::<T>::knock(&place)).collect();
+    let mut speaking = Raw::<S::Transport>::knock(&place);
+    speaking.write(&speaking.hello(Raw::<S::Transport>::terms()));
+    let mut silent: Vec<_> = (0..5).map(|_| Raw::<S::Transport>::knock(&place)).collect();
     accept_until(&mut server, |stats| stats.refused(Refusal::Evicted) == 3, "a silent one");
     assert_eq!(
         kind_of(&server.accept_client_by(Deadline::Within(Duration::from_millis(150)))),
@@ -44,7 +44,7 @@ pub fn the_oldest_silent_client_makes_room<T: Transport>() {
         if i < 3 {
             assert_eq!(raw.verdict().unwrap().refusal, Some(Refusal::Evicted), "number {i}");
         } else {
-            raw.write(&raw.hello(Raw::<T>::terms()));
+            raw.write(&raw.hello(Raw::<S::Transport>::terms()));
         }
     }
     for raw in &mut silent[3..] {
@@ -58,15 +58,15 @@ pub fn the_oldest_silent_client_makes_room<T: Transport>() {
 }
 
 /// An honest client needs a moment between its knock and its hello. It has that moment although the table is full.
-pub fn one_that_has_just_come_is_not_turned_out<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn one_that_has_just_come_is_not_turned_out<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server =
         stage.server_with(|options| options.max_half_open(1).hello_within(Duration::from_secs(3600)));
     let place = stage.place();
-    let mut first = Raw::<T>::knock(&place);
-    let _second = Raw::<T>::knock(&place);
+    let mut first = Raw::<S::Transport>::knock(&place);
+    let _second = Raw::<S::Transport>::knock(&place);
     accept_until(&mut server, |stats| stats.arrived == 2, "a silent one");
-    first.write(&first.hello(Raw::<T>::terms()));
+    first.write(&first.hello(Raw::<S::Transport>::terms()));
     let answer = thread::scope(|scope| {
         let answer = scope.spawn(|| first.verdict().unwrap().refusal);
         accept_until(&mut server, |_| answer.is_finished(), "one without its last word");
@@ -77,13 +77,13 @@ pub fn one_that_has_just_come_is_not_turned_out<T: Transport>() {
 
 /// A client that waits for room comes in as soon as there is some, not when somebody else's time is over: that
 /// would be after this one's own deadline.
-pub fn room_that_appears_is_used_at_once<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn room_that_appears_is_used_at_once<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server =
         stage.server_with(|options| options.max_half_open(1).hello_within(Duration::from_secs(3600)));
     let place = stage.place();
-    let mut slow = Raw::<T>::knock(&place);
-    slow.write(&slow.hello(Raw::<T>::terms()));
+    let mut slow = Raw::<S::Transport>::knock(&place);
+    slow.write(&slow.hello(Raw::<S::Transport>::terms()));
     accept_until(&mut server, |stats| stats.arrived == 1, "a slow one");
     thread::scope(|scope| {
         let waiting = scope.spawn(|| stage.connect().unwrap());
@@ -97,39 +97,39 @@ pub fn room_that_appears_is_used_at_once<T: Transport>() {
     });
 }
 
-pub fn a_silent_client_is_dropped_when_its_time_is_over<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_silent_client_is_dropped_when_its_time_is_over<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.hello_within(Duration::from_millis(30)));
     let place = stage.place();
-    let mut silent = Raw::<T>::knock(&place);
+    let mut silent = Raw::<S::Transport>::knock(&place);
     let over = stage.refused(&mut server, || silent.verdict());
     assert_eq!(over.unwrap().refusal, Some(Refusal::Silent), "the silent one is told and hung up on");
     assert_eq!(server.stats().refused(Refusal::Silent), 1);
 }
 
 /// Garbage, half a hello and then death, a wrong nonce, a ready out of nowhere, a giant: counted, and no more.
-pub fn clients_that_come_together_are_all_taken_in<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn clients_that_come_together_are_all_taken_in<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let place = stage.place();
     let before = server.stats().arrived;
-    let knocking: Vec<_> = (0..3).map(|_| Raw::<T>::knock(&place)).collect();
+    let knocking: Vec<_> = (0..3).map(|_| Raw::<S::Transport>::knock(&place)).collect();
     accept_until(&mut server, |stats| stats.arrived == before + 3, "three at once");
     drop(knocking);
 }
 
 /// A server for many users, where one user may have one client of two in the handshake. There is one already: the next
 /// is sent away, comes again by itself, and is taken in once there is room.
-pub fn a_client_that_is_one_too_many_of_its_user_comes_again<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_client_that_is_one_too_many_of_its_user_comes_again<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.shared(true).max_half_open(2));
     let place = stage.place();
-    let first = Raw::<T>::knock(&place);
+    let first = Raw::<S::Transport>::knock(&place);
     accept_until(&mut server, |stats| stats.arrived == 1, "the first");
     let options = stage.client_options().deadline(Deadline::Forever);
     thread::scope(|scope| {
         let (server, first) = (&mut server, first);
-        let second = scope.spawn(|| Connection::<T>::connect_with(&stage.address, &options).map(drop));
+        let second = scope.spawn(|| S::connect_with(&stage.address, &options).map(drop));
         accept_until(server, |stats| stats.refused(Refusal::Crowded) > 0, "the second is sent away");
         drop(first);
         drop(server.accept_client().unwrap());
@@ -137,14 +137,14 @@ pub fn a_client_that_is_one_too_many_of_its_user_comes_again<T: Transport>() {
     });
 }
 
-pub fn a_bad_hello_is_counted_and_harms_nobody<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_bad_hello_is_counted_and_harms_nobody<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let place = stage.place();
     let (mut client, mut served) = stage.pair(&mut server);
-    let good = |raw: &Raw<T>| raw.hello(Raw::<T>::terms());
+    let good = |raw: &Raw<S::Transport>| raw.hello(Raw::<S::Transport>::terms());
     type Bad<'a, T> = &'a dyn Fn(&mut Raw<T>) -> Vec<u8>;
-    let bad: [(&str, Bad<'_, T>, Refusal); 7] = [
+    let bad: [(&str, Bad<'_, S::Transport>, Refusal); 7] = [
         ("garbage", &|_| vec![0xff; 300], Refusal::Malformed),
         ("a giant", &|_| vec![0xff, 0xff, 0xff, 0x7f, 7, 0, 0, 0], Refusal::Malformed),
         ("data first", &|_| frame(FrameKind::Data, b"GET / HTTP/1.0\r\n"), Refusal::Malformed),
@@ -155,7 +155,7 @@ pub fn a_bad_hello_is_counted_and_harms_nobody<T: Transport>() {
     ];
     for (what, bytes, reason) in bad {
         let (before, arrived) = (server.stats().refused(reason), server.stats().arrived);
-        let mut raw = Raw::<T>::knock(&place);
+        let mut raw = Raw::<S::Transport>::knock(&place);
         let bytes = bytes(&mut raw);
         raw.write(&bytes);
         accept_until(&mut server, |stats| stats.arrived > arrived, what);
@@ -163,14 +163,17 @@ pub fn a_bad_hello_is_counted_and_harms_nobody<T: Transport>() {
         accept_until(&mut server, |stats| stats.refused(reason) > before, what);
     }
     // The right hello, and then another server's nonce.
-    let mut raw = Raw::<T>::knock(&place);
+    let mut raw = Raw::<S::Transport>::knock(&place);
     raw.write(&good(&raw));
     raw.write(&frame(FrameKind::Ready, &[9; 16]));
     let before = server.stats().refused(Refusal::Malformed);
     accept_until(&mut server, |stats| stats.refused(Refusal::Malformed) > before, "a wrong nonce");
     if raw.link.nonce.is_some() {
-        let mut raw = Raw::<T>::knock(&place);
-        raw.write(&frame(FrameKind::Hello, &Hello { terms: Raw::<T>::terms(), nonce: [1; 16] }.encode()));
+        let mut raw = Raw::<S::Transport>::knock(&place);
+        raw.write(&frame(
+            FrameKind::Hello,
+            &Hello { terms: Raw::<S::Transport>::terms(), nonce: [1; 16] }.encode(),
+        ));
         let before = server.stats().refused(Refusal::Malformed);
         accept_until(
             &mut server,
@@ -183,34 +186,30 @@ pub fn a_bad_hello_is_counted_and_harms_nobody<T: Transport>() {
     let _ = stage.pair(&mut server);
 }
 
-fn accept_until<T: Transport>(
-    server: &mut ipc_core::Server<T>,
-    enough: impl Fn(ServerStats) -> bool,
-    what: &str,
-) {
+fn accept_until(server: &mut impl IpcServer, enough: impl Fn(ServerStats) -> bool, what: &str) {
     while !enough(server.stats()) {
         let accepted = server.accept_client_by(Deadline::Within(Duration::from_millis(5)));
         assert_eq!(kind_of(&accepted), Some(&ErrorKind::TimedOut), "{what} was let in");
     }
 }
 
-pub fn a_hello_from_the_future_is_told_both_versions<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_hello_from_the_future_is_told_both_versions<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let place = stage.place();
-    let mut future = Raw::<T>::terms();
+    let mut future = Raw::<S::Transport>::terms();
     future.version = 7;
-    let verdict = stage.refused(&mut server, || Raw::<T>::knock(&place).greet(future.clone()));
+    let verdict = stage.refused(&mut server, || Raw::<S::Transport>::knock(&place).greet(future.clone()));
     assert_eq!(verdict.error(&future), Some(ErrorKind::WrongVersion { server: 1, client: 7 }));
     assert_eq!(server.stats().refused(Refusal::WrongVersion), 1);
 }
 
-pub fn differing_schemas_are_told_apart<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn differing_schemas_are_told_apart<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.schema(0xabc));
     let options = stage.client_options();
     let other = options.clone().schema(0xdef);
-    let refused = stage.refused(&mut server, || Connection::<T>::connect_with(&stage.address, &other));
+    let refused = stage.refused(&mut server, || S::connect_with(&stage.address, &other));
     assert_eq!(kind_of(&refused), Some(&ErrorKind::SchemaMismatch { server: 0xabc, client: 0xdef }));
     drop(server);
     let mut server = stage.server_with(|options| options.schema(0xabc));
@@ -218,34 +217,34 @@ pub fn differing_schemas_are_told_apart<T: Transport>() {
     let _ = stage.pair(&mut server);
 }
 
-pub fn a_full_server_says_busy_and_has_room_again<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_full_server_says_busy_and_has_room_again<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.max_clients(2));
     let first = stage.pair(&mut server);
     let second = stage.pair(&mut server);
     let place = stage.place();
-    let mut raw = Raw::<T>::knock(&place);
-    raw.write(&raw.hello(Raw::<T>::terms()));
+    let mut raw = Raw::<S::Transport>::knock(&place);
+    raw.write(&raw.hello(Raw::<S::Transport>::terms()));
     accept_until(&mut server, |stats| stats.refused(Refusal::Busy) == 1, "a third");
-    assert_eq!(raw.verdict().unwrap().error(&Raw::<T>::terms()), Some(ErrorKind::Busy));
+    assert_eq!(raw.verdict().unwrap().error(&Raw::<S::Transport>::terms()), Some(ErrorKind::Busy));
     // Half of a connection still is one.
-    let (sender, receiver) = first.1.split();
+    let (sender, receiver) = S::split(first.1);
     drop(sender);
-    let mut raw = Raw::<T>::knock(&place);
-    raw.write(&raw.hello(Raw::<T>::terms()));
+    let mut raw = Raw::<S::Transport>::knock(&place);
+    raw.write(&raw.hello(Raw::<S::Transport>::terms()));
     accept_until(&mut server, |stats| stats.refused(Refusal::Busy) == 2, "a third");
     drop(receiver);
     let _third = stage.pair(&mut server);
     drop(second);
 }
 
-pub fn a_stopping_server_tells_those_in_the_handshake<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_stopping_server_tells_those_in_the_handshake<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let place = stage.place();
-    let mut half_open = Raw::<T>::knock(&place);
+    let mut half_open = Raw::<S::Transport>::knock(&place);
     accept_until(&mut server, |stats| stats.arrived == 1, "a silent one");
-    let mut waiting = Raw::<T>::knock(&place);
+    let mut waiting = Raw::<S::Transport>::knock(&place);
     thread::scope(|scope| {
         scope.spawn(|| server.destroy_server().unwrap());
         for raw in [&mut half_open, &mut waiting] {

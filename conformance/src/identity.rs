@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use ipc_core::{Connection, Deadline, ErrorKind, IpcConnection, Peer, PeerPid, Proof, Refusal, Transport};
+use ipc_core::{Deadline, ErrorKind, IpcConnection, Peer, PeerPid, Proof, Refusal, Transport};
 use nix::unistd::{Gid, Uid, chown, geteuid};
 
-use crate::{Raw, Stage, child::Actor, kind_of};
+use crate::{Raw, Stage, Subject, child::Actor, kind_of};
 
-pub fn peer_is_us<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn peer_is_us<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (client, served) = stage.pair(&mut stage.server());
     for peer in [client.peer(), served.peer()] {
         assert_eq!(peer.uid, Some(geteuid().as_raw()));
@@ -29,8 +29,8 @@ pub fn peer_is_us<T: Transport>() {
     }
 }
 
-pub fn the_policy_sees_the_peer_and_decides<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn the_policy_sees_the_peer_and_decides<S: Subject>() {
+    let stage = Stage::<S>::new();
     let seen: Arc<Mutex<Vec<Peer>>> = Arc::default();
     let log = seen.clone();
     let mut server = stage.server_with(|options| {
@@ -46,33 +46,34 @@ pub fn the_policy_sees_the_peer_and_decides<T: Transport>() {
 }
 
 /// A server of another user, and root as its client: each side turns the other down by default.
-pub fn another_uid_is_refused_by_default<T: Transport>() {
+pub fn another_uid_is_refused_by_default<S: Subject>() {
     const OTHER: u32 = 1001;
-    if T::CAPABILITIES.one_process {
-        println!("{}: there is no other user in this process", T::SCHEME);
+    if S::Transport::CAPABILITIES.one_process {
+        println!("{}: there is no other user in this process", S::Transport::SCHEME);
         return;
     }
     if !geteuid().is_root() {
         println!("SKIPPED: another_uid_is_refused_by_default needs root to act as two users");
         return;
     }
-    let stage = Stage::<T>::new();
+    let stage = Stage::<S>::new();
     fs::create_dir(stage.names()).unwrap();
     fs::set_permissions(stage.names(), fs::Permissions::from_mode(0o700)).unwrap();
     chown(&stage.names(), Some(Uid::from_raw(OTHER)), Some(Gid::from_raw(OTHER))).unwrap();
     let _server = Actor::start("echo", &stage, Some(OTHER));
     assert_eq!(kind_of(&stage.connect()), Some(&ErrorKind::ServerUntrusted { uid: OTHER }));
     // On a busy machine an answer may take its time; where there is none, half a second of silence is enough.
-    let answers = T::CAPABILITIES.answers_other_users;
+    let answers = S::Transport::CAPABILITIES.answers_other_users;
     let deadline = if answers { Deadline::Forever } else { Duration::from_millis(500).into() };
     let options = stage.client_options().trust_server(OTHER).deadline(deadline);
-    let refused = Connection::<T>::connect_with(&stage.address, &options);
+    let refused = S::connect_with(&stage.address, &options);
     match kind_of(&refused) {
         Some(ErrorKind::Refused { reason: Refusal::NotAdmitted }) => {}
         Some(ErrorKind::TimedOut) if !answers => {}
         other => panic!("{other:?}"),
     }
     // It has not ended the server: its own user still gets in.
-    let survives = thread::scope(|scope| scope.spawn(|| Raw::<T>::knock(&stage.place())).join().is_ok());
+    let survives =
+        thread::scope(|scope| scope.spawn(|| Raw::<S::Transport>::knock(&stage.place())).join().is_ok());
     assert!(survives);
 }

@@ -3,14 +3,14 @@
 use std::{fs, os::fd::BorrowedFd, panic, thread, time::Duration};
 
 use ipc_core::{
-    Connection, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Server, Transport,
+    Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer,
     frame::{FrameKind, frame, header},
 };
 
-use crate::{Raw, Stage, child::Actor, kind_of, stage::pattern};
+use crate::{Raw, Stage, Subject, child::Actor, kind_of, stage::pattern};
 
-pub fn disconnect_is_seen_after_the_last_message<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn disconnect_is_seen_after_the_last_message<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     for i in 0..10 {
         client.send_info(&[i]).unwrap();
@@ -25,8 +25,8 @@ pub fn disconnect_is_seen_after_the_last_message<T: Transport>() {
     assert_eq!(client.recv_borrowed().unwrap(), Some(&b"the other direction lives"[..]));
 }
 
-pub fn disconnect_twice_is_fine<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn disconnect_twice_is_fine<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     client.disconnect_from().unwrap();
     client.disconnect_from().unwrap();
@@ -36,8 +36,8 @@ pub fn disconnect_twice_is_fine<T: Transport>() {
     served.disconnect_from().unwrap();
 }
 
-pub fn what_could_not_leave_is_reported_and_leaves_later<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn what_could_not_leave_is_reported_and_leaves_later<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     let big = pattern(2, 8 << 20);
     client.send_info_by(&big, Deadline::Within(Duration::from_millis(10))).unwrap();
@@ -50,21 +50,21 @@ pub fn what_could_not_leave_is_reported_and_leaves_later<T: Transport>() {
     });
 }
 
-pub fn what_the_dead_did_not_take_is_told_once<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn what_the_dead_did_not_take_is_told_once<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, served) = stage.pair(&mut stage.server());
     client.send_info_by(&pattern(1, 8 << 20), Deadline::Within(Duration::from_millis(10))).unwrap();
-    served.abandon();
+    S::abandon(served);
     let left = client.disconnect_from();
     assert_eq!(kind_of(&left), Some(&ErrorKind::Undelivered { messages: 1 }));
     client.disconnect_from().unwrap();
 }
 
-pub fn death_without_goodbye_is_peer_gone<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn death_without_goodbye_is_peer_gone<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     client.send_info(b"last words").unwrap();
-    client.abandon();
+    S::abandon(client);
     assert_eq!(served.recv_borrowed().unwrap(), Some(&b"last words"[..]));
     for _ in 0..2 {
         assert_eq!(kind_of(&served.recv_borrowed()), Some(&ErrorKind::PeerGone));
@@ -75,14 +75,14 @@ pub fn death_without_goodbye_is_peer_gone<T: Transport>() {
     served.disconnect_from().unwrap();
 }
 
-pub fn half_a_message_then_death_is_truncated<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn half_a_message_then_death_is_truncated<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let place = stage.place();
     for cut in [1, 7, 8, 9, 50, 107] {
         let mut served = thread::scope(|scope| {
             scope.spawn(|| {
-                let mut raw = Raw::<T>::knock(&place);
+                let mut raw = Raw::<S::Transport>::knock(&place);
                 raw.shake();
                 raw.write(&frame(FrameKind::Data, b"whole"));
                 raw.write(&[&header(FrameKind::Data, 100)[..], &[1; 100]].concat()[..cut]);
@@ -100,8 +100,8 @@ pub fn half_a_message_then_death_is_truncated<T: Transport>() {
     }
 }
 
-pub fn a_frame_out_of_place_ends_its_own_connection_only<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_frame_out_of_place_ends_its_own_connection_only<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let (mut honest, mut other) = stage.pair(&mut server);
     let place = stage.place();
@@ -114,7 +114,7 @@ pub fn a_frame_out_of_place_ends_its_own_connection_only<T: Transport>() {
     for bytes in bad {
         let mut served = thread::scope(|scope| {
             scope.spawn(|| {
-                let mut raw = Raw::<T>::knock(&place);
+                let mut raw = Raw::<S::Transport>::knock(&place);
                 raw.shake();
                 raw.write(bytes);
                 raw.read_frame();
@@ -132,8 +132,8 @@ pub fn a_frame_out_of_place_ends_its_own_connection_only<T: Transport>() {
     assert_eq!(other.recv_borrowed().unwrap(), Some(&b"unharmed"[..]));
 }
 
-pub fn drop_never_blocks_or_panics<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn drop_never_blocks_or_panics<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let (mut client, mut served) = stage.pair(&mut server);
     // A tail that cannot leave: no goodbye can be said, and none may be waited for.
@@ -150,8 +150,8 @@ pub fn drop_never_blocks_or_panics<T: Transport>() {
     assert_eq!(served.recv_borrowed().unwrap(), None, "a drop without a tail says goodbye");
 }
 
-pub fn a_panic_says_no_goodbye<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_panic_says_no_goodbye<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let (client, mut served) = stage.pair(&mut server);
     let panicked = panic::catch_unwind(panic::AssertUnwindSafe(move || {
@@ -162,7 +162,7 @@ pub fn a_panic_says_no_goodbye<T: Transport>() {
     assert_eq!(kind_of(&served.recv_borrowed()), Some(&ErrorKind::PeerGone));
     // One half alone: the direction ends although the other half lives on.
     let (client, mut served) = stage.pair(&mut server);
-    let (sender, mut receiver) = client.split();
+    let (sender, mut receiver) = S::split(client);
     let panicked = panic::catch_unwind(panic::AssertUnwindSafe(move || {
         let _sender = sender;
         panic!("on purpose");
@@ -174,39 +174,39 @@ pub fn a_panic_says_no_goodbye<T: Transport>() {
 }
 
 /// Counted in a process of its own, where no other test opens descriptors.
-pub fn descriptors_do_not_leak_over_exec_or_close<T: Transport>() {
-    let mut counter = Actor::start("count descriptors", &Stage::<T>::new(), None);
+pub fn descriptors_do_not_leak_over_exec_or_close<S: Subject>() {
+    let mut counter = Actor::start("count descriptors", &Stage::<S>::new(), None);
     assert!(counter.ended_well(), "see the other process's output");
 }
 
-pub(crate) fn count_descriptors<T: Transport>() {
+pub(crate) fn count_descriptors<S: Subject>() {
     // Descriptors that are opened once for good, such as the randomness source, are there after the first round.
     let inherited = descriptors();
-    one_of_everything::<T>(&inherited);
-    let baseline = one_of_everything::<T>(&inherited);
+    one_of_everything::<S>(&inherited);
+    let baseline = one_of_everything::<S>(&inherited);
     for _ in 0..20 {
-        assert_eq!(one_of_everything::<T>(&inherited), baseline, "descriptors leak");
+        assert_eq!(one_of_everything::<S>(&inherited), baseline, "descriptors leak");
     }
     println!("begun");
 }
 
 /// Makes and ends connections in every way, and counts what is open afterwards.
-fn one_of_everything<T: Transport>(inherited: &[i32]) -> usize {
-    let stage = Stage::<T>::new();
+fn one_of_everything<S: Subject>(inherited: &[i32]) -> usize {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let (client, served) = stage.pair(&mut server);
     assert_close_on_exec(inherited);
     drop((client, served));
     let (client, served) = stage.pair(&mut server);
-    let ((sender, receiver), _) = (client.split(), served.abandon());
+    let ((sender, receiver), _) = (S::split(client), S::abandon(served));
     drop((receiver, sender));
-    let silent = Raw::<T>::knock(&stage.place());
+    let silent = Raw::<S::Transport>::knock(&stage.place());
     assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock));
     drop(silent);
     let refused = stage.server_options();
-    assert!(Server::<T>::new_server_with(&stage.address, &refused).is_err());
+    assert!(S::new_server_with(&stage.address, &refused).is_err());
     server.destroy_server().unwrap();
-    assert!(Connection::<T>::connect_with(&stage.address, &stage.client_options()).is_err());
+    assert!(S::connect_with(&stage.address, &stage.client_options()).is_err());
     drop(server);
     drop(stage);
     descriptors().len()

@@ -3,17 +3,17 @@
 use std::{thread, time::Duration};
 
 use ipc_core::{
-    Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Transport, WaitStrategy,
+    Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, WaitStrategy,
     frame::{FrameKind, header},
 };
 
 use crate::{
-    Raw, Stage, kind_of,
+    Raw, Stage, Subject, kind_of,
     stage::{echo, pattern},
 };
 
-pub fn carries_messages_whole_and_in_order<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn carries_messages_whole_and_in_order<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     let message = |i: usize| pattern(i, i * 37 % 3000);
     thread::scope(|scope| {
@@ -24,11 +24,11 @@ pub fn carries_messages_whole_and_in_order<T: Transport>() {
             assert!(info == message(i), "message {i} is not as it was sent");
         }
     });
-    assert_eq!((client.split().0.traffic().messages, served.split().1.traffic().messages), (3000, 3000));
+    assert_eq!((S::traffic(client).0.messages, S::traffic(served).1.messages), (3000, 3000));
 }
 
-pub fn fed_messages_leave_together_and_in_order<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn fed_messages_leave_together_and_in_order<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     let message = |i: usize| pattern(i, i * 37 % 300);
     (0..100).for_each(|i| client.feed_info(&message(i)).unwrap());
@@ -50,8 +50,8 @@ pub fn fed_messages_leave_together_and_in_order<T: Transport>() {
     assert!(!served.recv_info(&mut info).unwrap());
 }
 
-pub fn much_that_is_fed_leaves_by_itself<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn much_that_is_fed_leaves_by_itself<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     let mut info = Vec::new();
     let client = thread::scope(|scope| {
@@ -72,8 +72,8 @@ pub fn much_that_is_fed_leaves_by_itself<T: Transport>() {
     assert!(!served.recv_info(&mut info).unwrap());
 }
 
-pub fn answers_that_are_fed_leave_before_the_next_wait<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn answers_that_are_fed_leave_before_the_next_wait<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -92,8 +92,8 @@ pub fn answers_that_are_fed_leave_before_the_next_wait<T: Transport>() {
     });
 }
 
-pub fn send_many_says_how_many_were_accepted<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn send_many_says_how_many_were_accepted<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     let infos: Vec<Vec<u8>> = (0..100).map(|i| pattern(i, 40_000)).collect();
     let infos: Vec<&[u8]> = infos.iter().map(Vec::as_slice).collect();
@@ -115,9 +115,9 @@ pub fn send_many_says_how_many_were_accepted<T: Transport>() {
     });
 }
 
-pub fn every_way_to_wait_carries_the_same_messages<T: Transport>() {
+pub fn every_way_to_wait_carries_the_same_messages<S: Subject>() {
     for strategy in [WaitStrategy::Sleep, WaitStrategy::Adaptive, WaitStrategy::Spin] {
-        let stage = Stage::<T>::new();
+        let stage = Stage::<S>::new();
         let mut server = stage.server_with(|options| options.wait(strategy));
         let (mut client, mut served) = stage.pair_with(&mut server, |options| options.wait(strategy));
         thread::scope(|scope| {
@@ -132,8 +132,8 @@ pub fn every_way_to_wait_carries_the_same_messages<T: Transport>() {
     }
 }
 
-pub fn empty_message_is_a_message<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn empty_message_is_a_message<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     for info in [&b""[..], b"", b"x", b""] {
         client.send_info(info).unwrap();
@@ -149,8 +149,8 @@ pub fn empty_message_is_a_message<T: Transport>() {
 }
 
 #[allow(non_snake_case, reason = "units are written as they are")]
-pub fn carries_every_size_from_0_to_16_MiB<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn carries_every_size_from_0_to_16_MiB<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     let edges = [8, 64, 1024, 4096, 65_536, 131_072, 212_960, 1 << 20];
     let around = edges.into_iter().flat_map(|edge| (edge - 9)..=(edge + 1));
@@ -170,13 +170,13 @@ pub fn carries_every_size_from_0_to_16_MiB<T: Transport>() {
     });
 }
 
-pub fn too_large_is_refused_before_allocation<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn too_large_is_refused_before_allocation<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let place = stage.place();
     let (mut raw, mut served) = thread::scope(|scope| {
         let raw = scope.spawn(|| {
-            let mut raw = Raw::<T>::knock(&place);
+            let mut raw = Raw::<S::Transport>::knock(&place);
             raw.shake();
             raw
         });
@@ -193,8 +193,8 @@ pub fn too_large_is_refused_before_allocation<T: Transport>() {
 }
 
 /// A server for many users. Half of the memory is the share of the only one who is there.
-pub fn what_lies_unread_is_shared_out<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn what_lies_unread_is_shared_out<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.shared(true).max_unread(4 << 20));
     for (size, arrives) in [(2 << 20, true), (12 << 20, false), (2 << 20, true)] {
         let (mut client, mut served) = stage.pair(&mut server);
@@ -214,8 +214,8 @@ pub fn what_lies_unread_is_shared_out<T: Transport>() {
     }
 }
 
-pub fn the_receivers_limit_is_announced_and_inclusive<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn the_receivers_limit_is_announced_and_inclusive<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.max_message(1000));
     let (mut client, mut served) = stage.pair_with(&mut server, |options| options.max_message(10));
     let refused = client.send_info(&[0; 1001]);
@@ -229,8 +229,8 @@ pub fn the_receivers_limit_is_announced_and_inclusive<T: Transport>() {
 }
 
 /// What was refused never arrives, in whole or in part; what was accepted does.
-pub fn refused_send_takes_nothing<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn refused_send_takes_nothing<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     let mut accepted = Vec::new();
     let mut refusals = 0;
@@ -262,8 +262,8 @@ pub fn refused_send_takes_nothing<T: Transport>() {
     });
 }
 
-pub fn a_timed_out_tail_still_arrives_while_we_only_receive<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_timed_out_tail_still_arrives_while_we_only_receive<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
     let big = pattern(1, 8 << 20);
     client.send_info_by(&big, Deadline::Within(Duration::from_millis(20))).unwrap();
@@ -276,10 +276,10 @@ pub fn a_timed_out_tail_still_arrives_while_we_only_receive<T: Transport>() {
     });
 }
 
-pub fn cancelled_receive_loses_nothing<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn cancelled_receive_loses_nothing<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (client, mut served) = stage.pair(&mut stage.server());
-    let (mut sender, _receiver) = client.split();
+    let (mut sender, _receiver) = S::split(client);
     let messages: Vec<_> = (0..40).map(|i| pattern(i, i * 9001 % 200_000)).collect();
     // A message leaves once it has been waited for in vain.
     let (given_up, next) = std::sync::mpsc::channel();

@@ -7,35 +7,37 @@ use std::{
 };
 
 use ipc_core::{
-    Address, ConnectOptions, Connection, Error, ErrorKind, Faults, IpcReceiver, IpcSender, IpcServer, Place,
-    Result, Server, ServerOptions, Transport,
+    Address, ConnectOptions, Error, ErrorKind, Faults, IpcReceiver, IpcSender, IpcServer, Place, Result,
+    ServerOptions, Transport,
 };
 use tempfile::TempDir;
 
+use crate::Subject;
+
 /// A directory and a name that no other test has.
-pub struct Stage<T> {
+pub struct Stage<S> {
     pub dir: TempDir,
     pub address: Address,
     /// What goes wrong, if the transport is `Faulty`; never a death.
     pub faults: Faults,
-    transport: PhantomData<fn() -> T>,
+    subject: PhantomData<fn() -> S>,
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-impl<T: Transport> Default for Stage<T> {
+impl<S: Subject> Default for Stage<S> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T: Transport> Stage<T> {
+impl<S: Subject> Stage<S> {
     #[must_use]
     pub fn new() -> Self {
         let name = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = tempfile::Builder::new().prefix("hobnob").tempdir().unwrap();
         let faults = Faults::seed(crate::seed());
-        Self { dir, address: name.parse().unwrap(), faults, transport: PhantomData }
+        Self { dir, address: name.parse().unwrap(), faults, subject: PhantomData }
     }
 
     #[must_use]
@@ -55,41 +57,41 @@ impl<T: Transport> Stage<T> {
     }
 
     #[must_use]
-    pub fn server(&self) -> Server<T> {
+    pub fn server(&self) -> S::Server {
         self.server_with(|options| options)
     }
 
     #[must_use]
-    pub fn server_with(&self, change: impl FnOnce(ServerOptions) -> ServerOptions) -> Server<T> {
-        Server::new_server_with(&self.address, &change(self.server_options())).unwrap()
+    pub fn server_with(&self, change: impl FnOnce(ServerOptions) -> ServerOptions) -> S::Server {
+        S::new_server_with(&self.address, &change(self.server_options())).unwrap()
     }
 
-    pub fn connect(&self) -> Result<Connection<T>> {
-        Connection::connect_with(&self.address, &self.client_options())
+    pub fn connect(&self) -> Result<S::Connection> {
+        S::connect_with(&self.address, &self.client_options())
     }
 
     /// A client and what the server has of it.
     #[must_use]
-    pub fn pair(&self, server: &mut Server<T>) -> (Connection<T>, Connection<T>) {
+    pub fn pair(&self, server: &mut S::Server) -> (S::Connection, S::Connection) {
         self.pair_with(server, |options| options)
     }
 
     #[must_use]
     pub fn pair_with(
         &self,
-        server: &mut Server<T>,
+        server: &mut S::Server,
         change: impl FnOnce(ConnectOptions) -> ConnectOptions,
-    ) -> (Connection<T>, Connection<T>) {
+    ) -> (S::Connection, S::Connection) {
         let options = change(self.client_options());
         thread::scope(|scope| {
-            let client = scope.spawn(|| Connection::connect_with(&self.address, &options).unwrap());
+            let client = scope.spawn(|| S::connect_with(&self.address, &options).unwrap());
             let accepted = server.accept_client().unwrap();
             (client.join().unwrap(), accepted)
         })
     }
 
     /// Lets the server take in whatever comes until the client is done; the server must not have a client ready.
-    pub fn refused<R: Send>(&self, server: &mut Server<T>, client: impl FnOnce() -> R + Send) -> R {
+    pub fn refused<R: Send>(&self, server: &mut S::Server, client: impl FnOnce() -> R + Send) -> R {
         let stop = server.stop_handle().unwrap();
         thread::scope(|scope| {
             let client = scope.spawn(move || {
@@ -107,7 +109,7 @@ impl<T: Transport> Stage<T> {
     #[must_use]
     pub fn place(&self) -> Place {
         let ipc_core::Target::Name(name) = self.address.target() else { unreachable!("stages use names") };
-        if T::CAPABILITIES.one_process {
+        if S::Transport::CAPABILITIES.one_process {
             return Place::Process(name.clone());
         }
         Place::Folder(ipc_core::Folder::open(&self.names().join(name.as_str())).unwrap(), None)

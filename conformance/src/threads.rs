@@ -1,25 +1,22 @@
 //! Several threads and several clients at once.
 
 use std::{
-    sync::{Arc, Barrier, Mutex, mpsc},
+    sync::{Barrier, mpsc},
     thread,
     time::Duration,
 };
 
-use ipc_core::{
-    Connection, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Server, StopHandle,
-    Transport, serve,
-};
+use ipc_core::{Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, StopHandle};
 
 use crate::{
-    Stage, kind_of,
+    Handler, Stage, Subject, kind_of,
     stage::{echo, pattern},
 };
 
-pub fn halves_work_from_two_threads<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn halves_work_from_two_threads<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (client, mut served) = stage.pair(&mut stage.server());
-    let (mut sender, mut receiver) = client.split();
+    let (mut sender, mut receiver) = S::split(client);
     thread::scope(|scope| {
         scope.spawn(move || {
             echo(&mut served).unwrap();
@@ -41,13 +38,13 @@ pub fn halves_work_from_two_threads<T: Transport>() {
     });
 }
 
-pub fn both_sides_can_flood_at_once_with_halves<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn both_sides_can_flood_at_once_with_halves<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (client, served) = stage.pair(&mut stage.server());
     let begin = Barrier::new(4);
     thread::scope(|scope| {
         for connection in [client, served] {
-            let (mut sender, mut receiver) = connection.split();
+            let (mut sender, mut receiver) = S::split(connection);
             let begin = &begin;
             scope.spawn(move || {
                 begin.wait();
@@ -69,11 +66,11 @@ pub fn both_sides_can_flood_at_once_with_halves<T: Transport>() {
     });
 }
 
-pub fn dropping_a_half_closes_its_direction_only<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn dropping_a_half_closes_its_direction_only<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (client, served) = stage.pair(&mut stage.server());
-    let (sender, mut receiver) = client.split();
-    let (mut far_sender, mut far_receiver) = served.split();
+    let (sender, mut receiver) = S::split(client);
+    let (mut far_sender, mut far_receiver) = S::split(served);
     drop(sender);
     assert_eq!(far_receiver.recv_borrowed().unwrap(), None);
     drop(far_receiver);
@@ -88,9 +85,10 @@ pub fn dropping_a_half_closes_its_direction_only<T: Transport>() {
 struct Echoing(StopHandle, Option<thread::JoinHandle<ipc_core::Served>>);
 
 impl Echoing {
-    fn start<T: Transport>(mut server: Server<T>) -> Self {
+    fn start<S: Subject>(mut server: S::Server) -> Self {
         let stop = server.stop_handle().unwrap();
-        let serving = thread::spawn(move || serve(server, Duration::from_secs(3600), echo).unwrap());
+        let serving =
+            thread::spawn(move || S::serve(server, Duration::from_secs(3600), Handler::Echo).unwrap());
         Self(stop, Some(serving))
     }
 
@@ -100,9 +98,9 @@ impl Echoing {
     }
 }
 
-pub fn one_slow_client_does_not_stall_another<T: Transport>() {
-    let stage = Stage::<T>::new();
-    let serving = Echoing::start(stage.server());
+pub fn one_slow_client_does_not_stall_another<S: Subject>() {
+    let stage = Stage::<S>::new();
+    let serving = Echoing::start::<S>(stage.server());
     let mut slow = stage.connect().unwrap();
     // It never reads: its echoes fill the way back, and then its own way is full.
     while slow.send_info_by(&[1; 10_000], Deadline::Within(Duration::from_millis(20))).is_ok() {}
@@ -116,9 +114,9 @@ pub fn one_slow_client_does_not_stall_another<T: Transport>() {
     assert_eq!(serving.stop().abandoned, 0);
 }
 
-pub fn many_clients_each_get_their_own_answers<T: Transport>() {
-    let stage = Stage::<T>::new();
-    let serving = Echoing::start(stage.server());
+pub fn many_clients_each_get_their_own_answers<S: Subject>() {
+    let stage = Stage::<S>::new();
+    let serving = Echoing::start::<S>(stage.server());
     thread::scope(|scope| {
         for client in 0..24 {
             let stage = &stage;
@@ -139,8 +137,8 @@ pub fn many_clients_each_get_their_own_answers<T: Transport>() {
     assert_eq!(serving.stop().clients, 24);
 }
 
-pub fn works_behind_dyn<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn works_behind_dyn<S: Subject>() {
+    let stage = Stage::<S>::new();
     let (client, served) = stage.pair(&mut stage.server());
     let mut client: Box<dyn IpcConnection> = Box::new(client);
     let mut served: Box<dyn IpcConnection> = Box::new(served);
@@ -154,9 +152,9 @@ pub fn works_behind_dyn<T: Transport>() {
     assert_eq!(receiver.recv_borrowed().unwrap(), None);
 }
 
-pub fn serve_drains_and_says_goodbye<T: Transport>() {
-    let stage = Stage::<T>::new();
-    let serving = Echoing::start(stage.server());
+pub fn serve_drains_and_says_goodbye<S: Subject>() {
+    let stage = Stage::<S>::new();
+    let serving = Echoing::start::<S>(stage.server());
     let mut client = stage.connect().unwrap();
     client.send_info(b"before").unwrap();
     assert_eq!(client.recv_borrowed().unwrap(), Some(&b"before"[..]));
@@ -180,20 +178,12 @@ pub fn serve_drains_and_says_goodbye<T: Transport>() {
     assert!(matches!(kind_of(&stage.connect()), Some(ErrorKind::NoSuchServer { .. })));
 }
 
-pub fn a_drain_ends_though_a_handler_does_not<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_drain_ends_though_a_handler_does_not<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let stop = server.stop_handle().unwrap();
     let (begun, has_begun) = mpsc::channel();
-    let (_never, forever) = mpsc::channel::<()>();
-    let forever = Mutex::new(forever);
-    let serving = thread::spawn(move || {
-        serve(server, Duration::from_millis(50), move |_: &mut Connection<T>| {
-            begun.send(()).unwrap();
-            let _ = forever.lock().unwrap().recv();
-            Ok(())
-        })
-    });
+    let serving = thread::spawn(move || S::serve(server, Duration::from_millis(50), Handler::Endless(begun)));
     let _client = stage.connect().unwrap();
     has_begun.recv().unwrap();
     stop.stop();
@@ -201,21 +191,11 @@ pub fn a_drain_ends_though_a_handler_does_not<T: Transport>() {
     assert_eq!((served.clients, served.abandoned), (1, 1));
 }
 
-pub fn a_panicking_handler_ends_its_own_connection_only<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_panicking_handler_ends_its_own_connection_only<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let stop = server.stop_handle().unwrap();
-    let handler = Arc::new(|client: &mut Connection<T>| {
-        let mut info = Vec::new();
-        while client.recv_info(&mut info)? {
-            assert_ne!(info, b"panic", "on purpose");
-            client.send_info(&info)?;
-        }
-        Ok(())
-    });
-    let serving = thread::spawn(move || {
-        serve(server, Duration::from_secs(5), move |client: &mut Connection<T>| handler(client))
-    });
+    let serving = thread::spawn(move || S::serve(server, Duration::from_secs(5), Handler::Fragile));
     let (mut doomed, mut other) = (stage.connect().unwrap(), stage.connect().unwrap());
     doomed.send_info(b"panic").unwrap();
     assert_eq!(kind_of(&doomed.recv_borrowed()), Some(&ErrorKind::PeerGone));

@@ -8,8 +8,7 @@ use std::{
 };
 
 use ipc_core::{
-    ConnectOptions, Connection, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer,
-    Server, StopHandle, Transport,
+    ConnectOptions, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, StopHandle,
     frame::{FrameKind, header},
 };
 use nix::{
@@ -19,12 +18,12 @@ use nix::{
 };
 
 use crate::{
-    Raw, Stage, kind_of,
+    Raw, Stage, Subject, kind_of,
     stage::{echo, fill, pattern},
 };
 
-pub fn silence_would_block<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn silence_would_block<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock));
     let (mut client, mut served) = stage.pair(&mut server);
@@ -36,8 +35,8 @@ pub fn silence_would_block<T: Transport>() {
     assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock));
 }
 
-pub fn deadline_is_kept_and_not_early<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn deadline_is_kept_and_not_early<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let (mut client, _served) = stage.pair(&mut server);
     let span = Duration::from_millis(30);
@@ -62,27 +61,27 @@ pub fn deadline_is_kept_and_not_early<T: Transport>() {
 
 /// Silent: it never accepts. Behind 130 others, which are more than the in-process backlog holds; what fills a
 /// kernel's backlog is tested with the transport.
-pub fn connect_deadline_covers_a_full_backlog_and_a_silent_server<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn connect_deadline_covers_a_full_backlog_and_a_silent_server<S: Subject>() {
+    let stage = Stage::<S>::new();
     let _silent = stage.server();
     let place = stage.place();
     let span = Duration::from_millis(60);
-    let _waiting: Vec<_> = (0..130).map_while(|_| Raw::<T>::try_knock(&place)).collect();
+    let _waiting: Vec<_> = (0..130).map_while(|_| Raw::<S::Transport>::try_knock(&place)).collect();
     let began = Instant::now();
-    let connected = Connection::<T>::connect_with(&stage.address, &stage.client_options().deadline(span));
+    let connected = S::connect_with(&stage.address, &stage.client_options().deadline(span));
     assert_eq!(kind_of(&connected), Some(&ErrorKind::TimedOut));
     assert!(began.elapsed() >= span);
 }
 
 /// A peer that always has one more byte must not hold a call past its deadline.
-pub fn a_deadline_holds_against_a_peer_that_dribbles<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_deadline_holds_against_a_peer_that_dribbles<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let place = stage.place();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let mut raw = Raw::<T>::knock(&place);
+            let mut raw = Raw::<S::Transport>::knock(&place);
             raw.shake();
             raw.write(&header(FrameKind::Data, 16 << 20));
             // More than the message would take: only the deadline or the end of the test ends this.
@@ -97,8 +96,8 @@ pub fn a_deadline_holds_against_a_peer_that_dribbles<T: Transport>() {
     });
 }
 
-pub fn a_stop_handle_ends_every_wait<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_stop_handle_ends_every_wait<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let (mut receiving, _other) = stage.pair(&mut server);
     let (mut sending, _full) = stage.pair(&mut server);
@@ -130,7 +129,7 @@ pub fn a_stop_handle_ends_every_wait<T: Transport>() {
 
 extern "C" fn nothing(_: nix::libc::c_int) {}
 
-pub fn signals_do_not_break_waits<T: Transport>() {
+pub fn signals_do_not_break_waits<S: Subject>() {
     let action = signal::SigAction::new(
         signal::SigHandler::Handler(nothing),
         signal::SaFlags::empty(),
@@ -138,7 +137,7 @@ pub fn signals_do_not_break_waits<T: Transport>() {
     );
     // SAFETY: the handler does nothing, so it is safe to run at any moment; no one else here uses SIGUSR1.
     unsafe { signal::sigaction(signal::Signal::SIGUSR1, &action) }.unwrap();
-    let stage = Stage::<T>::new();
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     let (target, over) = (pthread::pthread_self(), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -172,20 +171,20 @@ pub fn signals_do_not_break_waits<T: Transport>() {
 }
 
 /// Edge-triggered use, as documented: try until it would block, then wait for the descriptor.
-pub fn readiness_shows_on_the_descriptor<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn readiness_shows_on_the_descriptor<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server();
     assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock));
-    assert!(!server_is_ready(&server, 0));
+    assert!(!server_is_ready::<S>(&server, 0));
     let options: ConnectOptions = stage.client_options();
     let (mut client, mut served) = thread::scope(|scope| {
-        let client = scope.spawn(|| Connection::<T>::connect_with(&stage.address, &options).unwrap());
+        let client = scope.spawn(|| S::connect_with(&stage.address, &options).unwrap());
         let served = loop {
             match server.try_accept_client() {
                 Ok(served) => break served,
                 Err(error) => assert_eq!(*error.kind(), ErrorKind::WouldBlock),
             }
-            while !server_is_ready(&server, 100) {}
+            while !server_is_ready::<S>(&server, 100) {}
         };
         (client.join().unwrap(), served)
     });
@@ -207,20 +206,13 @@ fn is_ready(on: &dyn AsFd, time: u8) -> bool {
     }
 }
 
-#[cfg(all(target_os = "linux", not(hobnob_portable)))]
-fn server_is_ready<T: Transport>(server: &Server<T>, time: u8) -> bool {
-    is_ready(server, time)
+/// Where a server has no one descriptor, it is only asked.
+fn server_is_ready<S: Subject>(server: &S::Server, time: u8) -> bool {
+    S::descriptor(server).map_or(time > 0, |fd| is_ready(&fd, time))
 }
 
-/// Without epoll a server has no one descriptor, and is only asked; that its clients come in all the same is tested
-/// here as everywhere.
-#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
-fn server_is_ready<T: Transport>(_: &Server<T>, time: u8) -> bool {
-    time > 0
-}
-
-pub fn a_peer_that_stalls_is_given_up<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_peer_that_stalls_is_given_up<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.stalled_after(Duration::from_millis(50)));
     let (client, mut served) = stage.pair(&mut server);
     let silence = served.recv_borrowed_by(Deadline::Within(Duration::from_millis(200))).map(|_| ());
@@ -237,7 +229,7 @@ pub fn a_peer_that_stalls_is_given_up<T: Transport>() {
     let place = stage.place();
     let (mut half, mut served) = thread::scope(|scope| {
         let client = scope.spawn(|| {
-            let mut raw = Raw::<T>::knock(&place);
+            let mut raw = Raw::<S::Transport>::knock(&place);
             raw.shake();
             raw
         });
@@ -251,8 +243,8 @@ pub fn a_peer_that_stalls_is_given_up<T: Transport>() {
     assert_eq!(kind_of(&served.recv_borrowed()), Some(&ErrorKind::Stalled), "and that is the end of it");
 }
 
-pub fn a_watched_peer_is_heard_to_its_last_word<T: Transport>() {
-    let stage = Stage::<T>::new();
+pub fn a_watched_peer_is_heard_to_its_last_word<S: Subject>() {
+    let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.watch_peer(true));
     let (mut client, mut served) = stage.pair_with(&mut server, |options| options.watch_peer(true));
     thread::scope(|scope| {

@@ -94,7 +94,7 @@ fn forever() -> Ends {
 }
 
 #[cfg(feature = "tokio")]
-impl<C: IpcConnection + Unpin> tokio::io::AsyncRead for ByteStream<crate::Tokio, C> {
+impl<C: IpcConnection> tokio::io::AsyncRead for ByteStream<crate::Tokio, C> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -110,7 +110,7 @@ impl<C: IpcConnection + Unpin> tokio::io::AsyncRead for ByteStream<crate::Tokio,
 }
 
 #[cfg(feature = "tokio")]
-impl<C: IpcConnection + Unpin> tokio::io::AsyncWrite for ByteStream<crate::Tokio, C> {
+impl<C: IpcConnection> tokio::io::AsyncWrite for ByteStream<crate::Tokio, C> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_some_write(cx, bytes)
     }
@@ -125,7 +125,7 @@ impl<C: IpcConnection + Unpin> tokio::io::AsyncWrite for ByteStream<crate::Tokio
 }
 
 #[cfg(feature = "smol")]
-impl<C: IpcConnection + Unpin> futures_io::AsyncRead for ByteStream<crate::Smol, C> {
+impl<C: IpcConnection> futures_io::AsyncRead for ByteStream<crate::Smol, C> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let some = ready!(this.poll_some(cx))?;
@@ -137,7 +137,7 @@ impl<C: IpcConnection + Unpin> futures_io::AsyncRead for ByteStream<crate::Smol,
 }
 
 #[cfg(feature = "smol")]
-impl<C: IpcConnection + Unpin> futures_io::AsyncWrite for ByteStream<crate::Smol, C> {
+impl<C: IpcConnection> futures_io::AsyncWrite for ByteStream<crate::Smol, C> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_some_write(cx, bytes)
     }

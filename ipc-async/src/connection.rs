@@ -23,6 +23,9 @@ pub struct Connection<R: Runtime, C> {
     pub(crate) connection: C,
 }
 
+/// Nothing of it is ever pinned.
+impl<R: Runtime, C> Unpin for Connection<R, C> {}
+
 const DISCONNECT: Duration = Duration::from_secs(5);
 
 impl<R: Runtime, C: IpcDial> Connection<R, C> {
@@ -147,13 +150,13 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
     where
         C: 'static,
     {
-        let Self { waiter, connection } = self;
+        let Self { mut waiter, connection } = self;
         let (mut ours, mut theirs) = (Interests::default(), Interests::default());
         connection.send_interests(&mut ours);
         connection.recv_interests(&mut theirs);
-        let (shared, ender) = (waiter.sources.share(&ours, &theirs), waiter.ender.clone());
+        let shared = waiter.share(&ours, &theirs);
         let (sender, receiver) = Box::new(connection).split();
-        (Sender { waiter: Waiter::over(shared, Half::Sending, ender), sender }, Receiver { waiter, receiver })
+        (Sender { waiter: shared, sender }, Receiver { waiter, receiver })
     }
 
     /// Who is at the other end.
@@ -164,6 +167,7 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
 
     /// Lets this handle end every wait of this connection. It takes a descriptor for each connection.
     pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.waiter.forget();
         self.connection.stop_with(handle);
     }
 
@@ -171,6 +175,14 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
     #[must_use]
     pub fn get_ref(&self) -> &C {
         &self.connection
+    }
+
+    /// The connection itself again, for calls that wait in a thread. What was accepted and is still here stays.
+    #[must_use]
+    pub fn into_inner(self) -> C {
+        // Nothing is watched any more.
+        drop(self.waiter);
+        self.connection
     }
 
     /// Sets how long every later [`recv_info`](Self::recv_info) waits.

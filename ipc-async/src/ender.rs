@@ -26,6 +26,17 @@ pub(crate) enum Half {
     Sending,
 }
 
+/// What ends a call, besides its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Heeds {
+    /// The drain, if it has to wait.
+    Drain,
+    /// The end of the drain: what was accepted may leave until then.
+    Stop,
+    /// A goodbye is said even then.
+    Nothing,
+}
+
 const DRAINING: u8 = 1;
 const STOPPED: u8 = 2;
 
@@ -51,13 +62,15 @@ impl Ender {
 
     /// Whether a call may begin.
     #[inline]
-    pub(crate) fn ends_calls(&self) -> Result<()> {
-        if self.level.load(SeqCst) == STOPPED { Err(ErrorKind::Stopped.into()) } else { Ok(()) }
+    pub(crate) fn ends_calls(&self, heeds: Heeds) -> Result<()> {
+        let ends = self.level.load(SeqCst) == STOPPED && heeds != Heeds::Nothing;
+        if ends { Err(ErrorKind::Stopped.into()) } else { Ok(()) }
     }
 
     /// Whether a task may wait; it is woken when it may not any more.
-    pub(crate) fn poll_waits(&self, cx: &Context<'_>, half: Half) -> Result<()> {
+    pub(crate) fn poll_waits(&self, cx: &Context<'_>, half: Half, heeds: Heeds) -> Result<()> {
         self.tasks[half as usize].register(cx.waker());
-        if self.level.load(SeqCst) == 0 { Ok(()) } else { Err(ErrorKind::Stopped.into()) }
+        let most = heeds as u8;
+        if self.level.load(SeqCst) <= most { Ok(()) } else { Err(ErrorKind::Stopped.into()) }
     }
 }

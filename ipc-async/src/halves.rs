@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use ipc_core::{Deadline, IpcReceiver, IpcSender, Result};
+use ipc_core::{Deadline, IpcReceiver, IpcSender, Result, StopHandle};
 
 use crate::{
     Runtime,
@@ -47,7 +47,15 @@ impl<R: Runtime> Sender<R> {
     /// # Errors
     /// As there.
     pub fn feed_info(&mut self, info: &[u8]) -> impl Future<Output = Result<()>> {
-        self.call(Out::Feed(info), self.sender.send_deadline())
+        self.feed_info_by(info, self.sender.send_deadline())
+    }
+
+    /// As [`Connection::feed_info_by`](crate::Connection::feed_info_by).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn feed_info_by(&mut self, info: &[u8], deadline: Deadline) -> impl Future<Output = Result<()>> {
+        self.call(Out::Feed(info), deadline)
     }
 
     /// As [`Connection::flush_info`](crate::Connection::flush_info).
@@ -55,7 +63,15 @@ impl<R: Runtime> Sender<R> {
     /// # Errors
     /// As there.
     pub fn flush_info(&mut self) -> impl Future<Output = Result<()>> {
-        self.call(Out::Flush, self.sender.send_deadline())
+        self.flush_info_by(self.sender.send_deadline())
+    }
+
+    /// As [`Connection::flush_info_by`](crate::Connection::flush_info_by).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn flush_info_by(&mut self, deadline: Deadline) -> impl Future<Output = Result<()>> {
+        self.call(Out::Flush, deadline)
     }
 
     /// As [`Connection::disconnect_from`](crate::Connection::disconnect_from).
@@ -75,6 +91,17 @@ impl<R: Runtime> Sender<R> {
             Err(error) if is_late(&error) => self.sender.disconnect_from_by(Deadline::Now),
             left => left,
         }
+    }
+
+    /// Sets how long every later [`send_info`](Self::send_info) waits.
+    pub fn set_send_deadline(&mut self, deadline: Deadline) {
+        self.sender.set_send_deadline(deadline);
+    }
+
+    /// Lets this handle end waits for room.
+    pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.waiter.forget();
+        self.sender.stop_sending_with(handle);
     }
 
     pub(crate) fn poll_op<O: Op<dyn IpcSender>>(
@@ -111,6 +138,17 @@ impl<R: Runtime> Receiver<R> {
     ) -> impl Future<Output = Result<bool>> {
         let Self { waiter, receiver } = self;
         Call { waiter, on: &mut **receiver, op: Recv(into), ends: Ends::by(deadline) }
+    }
+
+    /// Sets how long every later [`recv_info`](Self::recv_info) waits.
+    pub fn set_recv_deadline(&mut self, deadline: Deadline) {
+        self.receiver.set_recv_deadline(deadline);
+    }
+
+    /// Lets this handle end waits for messages.
+    pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.waiter.forget();
+        self.receiver.stop_receiving_with(handle);
     }
 
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<bool>> {

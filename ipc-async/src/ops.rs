@@ -2,16 +2,23 @@
 
 use std::time::Instant;
 
-use ipc_core::{Deadline, Error, Interests, IpcReceiver, IpcSender, IpcServer, Result};
+use ipc_core::{Deadline, Error, Interests, IpcConnecting, IpcReceiver, IpcSender, IpcServer, Result};
+
+use crate::ender::Heeds;
 
 /// A call on something, which is tried until it is done.
 pub(crate) trait Op<C: ?Sized> {
     type Output;
 
-    /// One try; `WouldBlock` says that it is not done.
-    fn attempt(&mut self, on: &mut C) -> Result<Self::Output>;
+    /// One try, with a deadline that does not wait; `WouldBlock` says that it is not done.
+    fn attempt(&mut self, on: &mut C, by: Deadline) -> Result<Self::Output>;
     fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>);
     fn wake_at(&self, on: &C) -> Option<Instant>;
+
+    /// What of its server's end it heeds.
+    fn heeds(&self) -> Heeds {
+        Heeds::Drain
+    }
 
     /// Whether there is something that no descriptor tells of.
     fn is_at_hand(&self, _: &C) -> bool {
@@ -40,8 +47,8 @@ pub(crate) struct Recv<'a>(pub(crate) &'a mut Vec<u8>);
 impl<C: IpcReceiver + ?Sized> Op<C> for Recv<'_> {
     type Output = bool;
 
-    fn attempt(&mut self, on: &mut C) -> Result<bool> {
-        on.recv_info_by(self.0, Deadline::Polled)
+    fn attempt(&mut self, on: &mut C, by: Deadline) -> Result<bool> {
+        on.recv_info_by(self.0, by)
     }
 
     fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {
@@ -76,13 +83,13 @@ impl<'a> Send<'a> {
 impl<C: IpcSender + ?Sized> Op<C> for Send<'_> {
     type Output = ();
 
-    fn attempt(&mut self, on: &mut C) -> Result<()> {
+    fn attempt(&mut self, on: &mut C, by: Deadline) -> Result<()> {
         if !self.is_accepted {
-            on.send_info_by(self.info, Deadline::Polled)?;
+            on.send_info_by(self.info, by)?;
             self.is_accepted = true;
         }
         // What the peer had no room for is still here.
-        if on.queued() == 0 { Ok(()) } else { on.flush_info_by(Deadline::Polled) }
+        if on.queued() == 0 { Ok(()) } else { on.flush_info_by(by) }
     }
 
     fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {
@@ -91,6 +98,10 @@ impl<C: IpcSender + ?Sized> Op<C> for Send<'_> {
 
     fn wake_at(&self, on: &C) -> Option<Instant> {
         on.send_wake_at()
+    }
+
+    fn heeds(&self) -> Heeds {
+        if self.is_accepted { Heeds::Stop } else { Heeds::Drain }
     }
 
     fn is_hopeful(&self) -> bool {
@@ -118,12 +129,20 @@ pub(crate) enum Out<'a> {
 impl<C: IpcSender + ?Sized> Op<C> for Out<'_> {
     type Output = ();
 
-    fn attempt(&mut self, on: &mut C) -> Result<()> {
+    fn attempt(&mut self, on: &mut C, by: Deadline) -> Result<()> {
         match self {
-            Self::Accept(info) => on.send_info_by(info, Deadline::Polled),
-            Self::Feed(info) => on.feed_info_by(info, Deadline::Polled),
-            Self::Flush => on.flush_info_by(Deadline::Polled),
+            Self::Accept(info) => on.send_info_by(info, by),
+            Self::Feed(info) => on.feed_info_by(info, by),
+            Self::Flush => on.flush_info_by(by),
             Self::Leave => on.try_disconnect_from(),
+        }
+    }
+
+    fn heeds(&self) -> Heeds {
+        match self {
+            Self::Accept(_) | Self::Feed(_) => Heeds::Drain,
+            Self::Flush => Heeds::Stop,
+            Self::Leave => Heeds::Nothing,
         }
     }
 
@@ -146,8 +165,8 @@ pub(crate) struct Accept;
 impl<S: IpcServer> Op<S> for Accept {
     type Output = S::Client;
 
-    fn attempt(&mut self, on: &mut S) -> Result<S::Client> {
-        on.accept_client_by(Deadline::Polled)
+    fn attempt(&mut self, on: &mut S, by: Deadline) -> Result<S::Client> {
+        on.accept_client_by(by)
     }
 
     fn interests<'a>(&self, on: &'a S, into: &mut Interests<'a>) {
@@ -156,5 +175,24 @@ impl<S: IpcServer> Op<S> for Accept {
 
     fn wake_at(&self, on: &S) -> Option<Instant> {
         on.accept_wake_at()
+    }
+}
+
+/// Connects.
+pub(crate) struct Connect;
+
+impl<C: IpcConnecting> Op<C> for Connect {
+    type Output = C::Connection;
+
+    fn attempt(&mut self, on: &mut C, _: Deadline) -> Result<C::Connection> {
+        on.try_connect()
+    }
+
+    fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {
+        on.connect_interests(into);
+    }
+
+    fn wake_at(&self, on: &C) -> Option<Instant> {
+        on.connect_wake_at()
     }
 }

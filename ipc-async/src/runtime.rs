@@ -15,6 +15,12 @@ pub trait Runtime: Send + Sync + Sized + Unpin + 'static {
     type Source: Source;
     /// Over at an instant.
     type Sleep: Future<Output = ()> + Send + 'static;
+    /// Tells one runtime of this kind from another.
+    type Id: Clone + PartialEq + Send + Sync + Unpin;
+
+    /// The runtime that runs here, if one does. What another has watched is watched anew here: that one may be over, or
+    /// nobody may drive it just now.
+    fn here() -> Option<Self::Id>;
 
     /// Watches a descriptor. It stays open until the source is dropped: whoever calls sees to that.
     ///
@@ -23,7 +29,10 @@ pub trait Runtime: Send + Sync + Sized + Unpin + 'static {
     fn watch(fd: BorrowedFd<'_>) -> io::Result<Self::Source>;
 
     /// A future that is over at `at`, and perhaps a little later.
-    fn sleep_until(at: Instant) -> Self::Sleep;
+    ///
+    /// # Errors
+    /// No runtime is running here, or it has no timer.
+    fn sleep_until(at: Instant) -> io::Result<Self::Sleep>;
 
     /// Runs a task on its own.
     fn spawn(task: impl Future<Output = ()> + Send + 'static);

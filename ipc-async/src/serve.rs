@@ -54,10 +54,10 @@ where
     log::debug!("{}: {} clients left, drained within {drain:?}", server.address(), running.count());
     server.destroy_server()?;
     running.tell(Ender::drain);
-    if running.wait::<R>(drain).await > 0 {
+    if running.wait::<R>(drain).await? > 0 {
         running.tell(Ender::stop);
     }
-    let abandoned = running.wait::<R>(drain / 10).await;
+    let abandoned = running.wait::<R>(drain / 10).await?;
     ended.map(|()| Served::new(clients, abandoned, server.stats()))
 }
 
@@ -131,12 +131,12 @@ impl Running {
     }
 
     /// Waits until none is left or the time is over, and says how many are left.
-    async fn wait<R: Runtime>(&self, span: Duration) -> usize {
+    async fn wait<R: Runtime>(&self, span: Duration) -> Result<usize> {
         let (ends, mut timer) = (Instant::now().checked_add(span), Timer::<R>::new());
         poll_fn(|cx| {
             self.fewer.register(cx.waker());
-            let is_over = self.count() == 0 || timer.is_over(cx, ends);
-            if is_over { Poll::Ready(self.count()) } else { Poll::Pending }
+            let is_over = self.count() == 0 || timer.is_over(cx, ends)?;
+            if is_over { Poll::Ready(Ok(self.count())) } else { Poll::Pending }
         })
         .await
     }

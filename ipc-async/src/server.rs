@@ -68,7 +68,14 @@ impl<R: Runtime, S: IpcServer> Server<R, S> {
 
     /// Lets this handle end them, instead of the server's own.
     pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.waiter.forget();
         self.server.stop_with(handle);
+    }
+
+    /// The server itself, to ask about it.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.server
     }
 
     /// The address that clients can use, with its transport.

@@ -30,13 +30,19 @@ pub struct Registered {
 impl Runtime for Smol {
     type Source = Registered;
     type Sleep = Sleep;
+    type Id = ();
+
+    /// It has one reactor, which runs as soon as it is needed.
+    fn here() -> Option<()> {
+        Some(())
+    }
 
     fn watch(fd: BorrowedFd<'_>) -> io::Result<Registered> {
         Ok(Registered { io: sys::smol(fd)?, readable: false.into(), writable: false.into() })
     }
 
-    fn sleep_until(at: Instant) -> Sleep {
-        Sleep(smol::Timer::at(at))
+    fn sleep_until(at: Instant) -> io::Result<Sleep> {
+        Ok(Sleep(smol::Timer::at(at)))
     }
 
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {

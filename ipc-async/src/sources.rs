@@ -34,7 +34,7 @@ impl<R: Runtime> Default for Sources<R> {
 }
 
 impl<R: Runtime> Sources<R> {
-    /// Those of these descriptors that may be ready; of the others the task is told.
+    /// Those of these descriptors that may be ready, but for those that pass; of the others the task is told.
     #[inline]
     pub(crate) fn poll(
         &mut self,
@@ -51,13 +51,17 @@ impl<R: Runtime> Sources<R> {
             };
             return Ok(Guards { first, others: Vec::new() });
         }
-        self.poll_all(cx, interests)
+        self.poll_all(cx, interests.that_pass(false))
     }
 
-    fn poll_all(&mut self, cx: &mut Context<'_>, interests: &Interests<'_>) -> io::Result<Guards<'_, R>> {
-        self.watch(interests)?;
+    pub(crate) fn poll_all<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        interests: impl Iterator<Item = (BorrowedFd<'a>, Interest)> + Clone,
+    ) -> io::Result<Guards<'_, R>> {
+        self.watch(interests.clone())?;
         let mut guards = Guards { first: None, others: Vec::new() };
-        for (place, (fd, interest)) in interests.iter().enumerate() {
+        for (place, (fd, interest)) in interests.enumerate() {
             match self.find(fd).map(|known| known.source.poll_ready(cx, interest)) {
                 Some(Poll::Ready(ready)) if place == 0 => guards.first = Some(ready?),
                 Some(Poll::Ready(ready)) => guards.others.push(ready?),
@@ -73,8 +77,8 @@ impl<R: Runtime> Sources<R> {
     }
 
     /// Has the runtime watch those that it does not watch yet.
-    fn watch(&mut self, interests: &Interests<'_>) -> io::Result<()> {
-        for (fd, _) in interests.iter() {
+    fn watch<'a>(&mut self, interests: impl Iterator<Item = (BorrowedFd<'a>, Interest)>) -> io::Result<()> {
+        for (fd, _) in interests {
             if self.find(fd).is_none() {
                 // Mostly there is one, for each of many connections.
                 self.0.reserve_exact(1);
@@ -82,6 +86,11 @@ impl<R: Runtime> Sources<R> {
             }
         }
         Ok(())
+    }
+
+    /// None is watched any more.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// For the half that sends: what the half that receives waits for in another way. One task at a time waits for

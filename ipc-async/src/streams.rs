@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Each message; the stream is over after the peer's goodbye.
-impl<R: Runtime, C: IpcConnection + Unpin> Stream for Connection<R, C> {
+impl<R: Runtime, C: IpcConnection> Stream for Connection<R, C> {
     type Item = Result<Vec<u8>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -45,7 +45,7 @@ fn item(received: Result<bool>, info: Vec<u8>) -> Option<Result<Vec<u8>>> {
 const FULL: usize = 64 * 1024;
 
 /// Messages that gather and leave together, at the latest when the sink is flushed. Closing it says goodbye.
-impl<R: Runtime, C: IpcConnection + Unpin, I: AsRef<[u8]>> Sink<I> for Connection<R, C> {
+impl<R: Runtime, C: IpcConnection, I: AsRef<[u8]>> Sink<I> for Connection<R, C> {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {

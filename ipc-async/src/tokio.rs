@@ -9,7 +9,10 @@ use std::{
 };
 
 use ipc_core::Interest;
-use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::{
+    io::unix::{AsyncFd, AsyncFdReadyGuard},
+    runtime::{Handle, Id},
+};
 
 use crate::{
     Ready, Runtime, Source,
@@ -23,24 +26,32 @@ pub enum Tokio {}
 impl Runtime for Tokio {
     type Source = AsyncFd<Watched>;
     type Sleep = tokio::time::Sleep;
+    type Id = Id;
 
-    fn watch(fd: BorrowedFd<'_>) -> io::Result<Self::Source> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(io::Error::other("no tokio runtime is running here: expected to be polled in one"));
-        }
-        // A runtime without its I/O driver panics, and cannot be asked before.
-        catch_unwind(AssertUnwindSafe(|| sys::tokio(fd))).unwrap_or_else(|_| {
-            Err(io::Error::other("this tokio runtime has no I/O driver: expected enable_io()"))
-        })
+    fn here() -> Option<Id> {
+        Handle::try_current().ok().map(|runtime| runtime.id())
     }
 
-    fn sleep_until(at: Instant) -> Self::Sleep {
-        tokio::time::sleep_until(at.into())
+    fn watch(fd: BorrowedFd<'_>) -> io::Result<Self::Source> {
+        within("no I/O driver: expected enable_io()", || sys::tokio(fd))?
+    }
+
+    fn sleep_until(at: Instant) -> io::Result<Self::Sleep> {
+        within("no timer: expected enable_time()", || tokio::time::sleep_until(at.into()))
     }
 
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(task);
     }
+}
+
+/// Asks the runtime for something. One that was built without it panics, and cannot be asked before.
+fn within<T>(lacks: &str, ask: impl FnOnce() -> T) -> io::Result<T> {
+    if Tokio::here().is_none() {
+        return Err(io::Error::other("no tokio runtime is running here: expected to be polled in one"));
+    }
+    catch_unwind(AssertUnwindSafe(ask))
+        .map_err(|_| io::Error::other(format!("this tokio runtime has {lacks}")))
 }
 
 impl Source for AsyncFd<Watched> {

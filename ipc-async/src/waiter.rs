@@ -1,6 +1,7 @@
 //! The only place here that waits: tries a call, and has the runtime wait for what it names.
 
 use std::{
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -20,7 +21,11 @@ use crate::{
 /// is closed.
 pub(crate) struct Waiter<R: Runtime> {
     pub(crate) sources: Sources<R>,
+    /// What a try may close: watched from the end of one to the beginning of the next.
+    passing: Sources<R>,
     timer: Timer<R>,
+    /// Where all of these are watched.
+    home: Option<R::Id>,
     pub(crate) ender: Option<Arc<Ender>>,
     half: Half,
     /// So many more hopeful calls are tried before the runtime is asked.
@@ -32,11 +37,11 @@ const HOPE: u8 = 15;
 
 impl<R: Runtime> Waiter<R> {
     pub(crate) fn new(half: Half) -> Self {
-        Self::over(Sources::default(), half, None)
+        Self::over(Sources::default(), None, half, None)
     }
 
-    pub(crate) fn over(sources: Sources<R>, half: Half, ender: Option<Arc<Ender>>) -> Self {
-        Self { sources, timer: Timer { at: None, sleep: None }, ender, half, hope: HOPE }
+    fn over(sources: Sources<R>, home: Option<R::Id>, half: Half, ender: Option<Arc<Ender>>) -> Self {
+        Self { sources, passing: Sources::default(), timer: Timer::new(), home, ender, half, hope: HOPE }
     }
 
     /// Tries until it is done or would block, and then waits with the task.
@@ -48,33 +53,42 @@ impl<R: Runtime> Waiter<R> {
         ends: &mut Ends,
     ) -> Poll<Result<O::Output>> {
         if let Some(ender) = &self.ender {
-            ender.ends_calls()?;
+            ender.ends_calls(op.heeds())?;
+        }
+        self.passing.clear();
+        if let Some(deadline) = ends.one_try() {
+            return Poll::Ready(op.attempt(on, deadline));
         }
         let mut tried = op.is_in_vain(on);
         if !tried && (self.hopes(op) || op.is_at_hand(on)) {
-            match op.attempt(on) {
+            match op.attempt(on, Deadline::Polled) {
                 Err(error) if *error.kind() == ErrorKind::WouldBlock => self.hope = 0,
                 tried => return Poll::Ready(tried),
             }
         }
+        self.come_home();
         loop {
             let mut interests = Interests::default();
             op.interests(on, &mut interests);
             let guards = self.sources.poll(cx, &interests)?;
-            if tried && guards.is_empty() {
+            let is_ready = (interests.only().is_none()
+                && !self.passing.poll_all(cx, interests.that_pass(true))?.is_empty())
+                || !guards.is_empty();
+            // Looked at also while there is something, for a peer that always has one more byte.
+            if tried && ends.at().is_some_and(|ends| ends <= Instant::now()) {
+                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+            }
+            if tried && !is_ready {
                 if let Some(ender) = &self.ender {
-                    ender.poll_waits(cx, self.half)?;
+                    ender.poll_waits(cx, self.half, op.heeds())?;
                 }
-                let ends = ends.at();
-                let until = ends.into_iter().chain(op.wake_at(on)).min();
-                if !self.timer.is_over(cx, until) {
+                let until = ends.at().into_iter().chain(op.wake_at(on)).min();
+                if !self.timer.is_over(cx, until)? {
                     return Poll::Pending;
                 }
-                if ends.is_some_and(|ends| ends <= Instant::now()) {
-                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
-                }
             }
-            match op.attempt(on) {
+            self.passing.clear();
+            match op.attempt(on, Deadline::Polled) {
                 Err(error) if *error.kind() == ErrorKind::WouldBlock => guards.clear(),
                 done => {
                     if op.is_in_vain(on) {
@@ -96,6 +110,29 @@ impl<R: Runtime> Waiter<R> {
         let hopes = op.is_hopeful() && self.hope > 0;
         self.hope -= u8::from(hopes);
         hopes
+    }
+
+    /// For the half that sends, when this one becomes the half that receives: what that one waits for otherwise.
+    pub(crate) fn share(&mut self, ours: &Interests<'_>, theirs: &Interests<'_>) -> Self {
+        // What passes may be closed by either half.
+        self.passing.clear();
+        Self::over(self.sources.share(ours, theirs), self.home.clone(), Half::Sending, self.ender.clone())
+    }
+
+    /// Nothing is watched any more: what was may be closed, and another have its number.
+    pub(crate) fn forget(&mut self) {
+        self.passing.clear();
+        self.sources.clear();
+        self.timer = Timer::new();
+    }
+
+    /// All is watched by the runtime that runs here.
+    fn come_home(&mut self) {
+        let here = R::here();
+        if self.home != here {
+            self.forget();
+            self.home = here;
+        }
     }
 }
 
@@ -137,6 +174,14 @@ impl Ends {
         Self::By(deadline)
     }
 
+    /// Its deadline, if it is not to wait at all.
+    fn one_try(&self) -> Option<Deadline> {
+        match self {
+            Self::By(deadline @ (Deadline::Now | Deadline::Polled)) => Some(*deadline),
+            _ => None,
+        }
+    }
+
     pub(crate) fn at(&mut self) -> Option<Instant> {
         let at = match self {
             Self::At(at) => return *at,
@@ -161,15 +206,24 @@ impl<R: Runtime> Timer<R> {
     }
 
     /// Whether that instant is over; if not, the task is woken then. None never is.
-    pub(crate) fn is_over(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> bool {
+    pub(crate) fn is_over(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> io::Result<bool> {
         if self.at != at {
-            self.at = at;
-            self.sleep = at.map(|at| Box::pin(R::sleep_until(at)));
+            let is_past = at.is_some_and(|at| at <= Instant::now());
+            (self.at, self.sleep) = (at, None);
+            if is_past {
+                // Other tasks have their turn first.
+                cx.waker().wake_by_ref();
+                return Ok(false);
+            }
+            self.sleep = at.map(R::sleep_until).transpose()?.map(Box::pin);
         }
-        let is_over = self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
+        let is_over = match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().poll(cx).is_ready(),
+            None => self.at.is_some(),
+        };
         if is_over {
             (self.at, self.sleep) = (None, None);
         }
-        is_over
+        Ok(is_over)
     }
 }

@@ -119,7 +119,9 @@ impl<T: Transport> IpcConnecting for Connecting<T> {
     }
 
     fn connect_interests<'a>(&'a self, into: &mut Interests<'a>) {
-        self.interests(into);
+        let mut now = Interests::default();
+        self.interests(&mut now);
+        into.add_passing(&now);
     }
 
     fn connect_wake_at(&self) -> Option<Instant> {

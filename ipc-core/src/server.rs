@@ -41,6 +41,9 @@ pub struct Server<T: Transport> {
     paused: Option<Instant>,
     /// More had come than was taken in at once; perhaps no descriptor says so any more.
     more: bool,
+    /// The last look has found something ready. What it left is ready still, and an edge-triggered loop is not told
+    /// of it again.
+    found: bool,
     /// Pays for arrivals that cannot even be told no.
     failures: Bucket,
     reserve: Reserve,
@@ -110,6 +113,7 @@ impl<T: Transport> Server<T> {
             readiness,
             paused: None,
             more: false,
+            found: false,
             failures,
             reserve,
             scarce: None,
@@ -139,6 +143,7 @@ impl<T: Transport> Server<T> {
     /// Takes in what has come, without waiting.
     fn advance(&mut self, may_sleep: bool) -> Result<()> {
         let ready = self.readiness.ready(self.patience(may_sleep))?;
+        self.found = ready.as_ref().is_some_and(|tokens| !tokens.is_empty());
         let now = self.door.config.seams.now();
         let knocked = ready.as_ref().is_none_or(|tokens| tokens.contains(&LISTENER));
         for token in ready.unwrap_or_else(|| self.half_open.tokens()) {
@@ -295,10 +300,13 @@ impl<T: Transport> Server<T> {
         match (self.readiness.descriptor(), &self.listener) {
             (Some(one), _) => into.add(one, crate::Interest::Readable),
             (None, Some(listener)) => {
+                let mut now = Interests::default();
                 if self.paused.is_none() {
-                    listener.interests(into);
+                    listener.interests(&mut now);
                 }
-                self.half_open.add_interests(into);
+                self.half_open.add_interests(&mut now);
+                // Clients come and go, and so may the listener.
+                into.add_passing(&now);
             }
             (None, None) => {}
         }
@@ -392,7 +400,8 @@ impl<T: Transport> IpcServer for Server<T> {
     }
 
     fn accept_wake_at(&self) -> Option<Instant> {
-        self.next_wake()
+        let at_once = self.found || self.more;
+        if at_once { Some(self.door.config.seams.now()) } else { self.next_wake() }
     }
 
     fn address(&self) -> &str {
@@ -446,7 +455,7 @@ impl<T: Transport> Operation for Accept<'_, T> {
             if may_sleep {
                 return Ok(Try::Again);
             }
-            self.server.readiness.wake_at(self.server.next_wake(), self.server.door.config.seams.now());
+            self.server.readiness.wake_at(self.server.accept_wake_at(), self.server.door.config.seams.now());
             return Ok(Try::NotNow);
         };
         self.server.door.counters.ready.fetch_add(1, Relaxed);

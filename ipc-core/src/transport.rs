@@ -246,37 +246,62 @@ impl<T: Transport> Handshake<T> for Up<T> {
 /// Descriptors to wait on. The first few are kept without an allocation, for the sake of the message path.
 #[derive(Debug, Default)]
 pub struct Interests<'a> {
-    few: [Option<(BorrowedFd<'a>, Interest)>; FEW],
-    more: Vec<(BorrowedFd<'a>, Interest)>,
+    few: [Option<Entry<'a>>; FEW],
+    more: Vec<Entry<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry<'a> {
+    fd: BorrowedFd<'a>,
+    interest: Interest,
+    passing: bool,
 }
 
 /// How many descriptors are kept without an allocation.
 pub(crate) const FEW: usize = 6;
 
 impl<'a> Interests<'a> {
-    /// Adds a descriptor.
+    /// Adds a descriptor. It stays open for as long as whoever names it lives.
     #[inline]
     pub fn add(&mut self, fd: BorrowedFd<'a>, interest: Interest) {
-        match self.few.iter_mut().find(|slot| slot.is_none()) {
-            Some(slot) => *slot = Some((fd, interest)),
-            None => self.more.push((fd, interest)),
-        }
+        self.push(Entry { fd, interest, passing: false });
     }
 
-    /// The one descriptor added, if it is only one.
+    /// Adds descriptors that the next try may close: whoever has an event loop watch them ends that before it tries.
+    pub fn add_passing(&mut self, those: &Interests<'a>) {
+        those.entries().for_each(|entry| self.push(Entry { passing: true, ..*entry }));
+    }
+
+    /// The one descriptor added, if it is only one, and the next try leaves it open.
     #[must_use]
     #[inline]
     pub fn only(&self) -> Option<(BorrowedFd<'a>, Interest)> {
         match self.few {
-            [only, None, ..] => only,
+            [Some(Entry { fd, interest, passing: false }), None, ..] => Some((fd, interest)),
             _ => None,
         }
     }
 
     /// Every descriptor added.
-    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (BorrowedFd<'a>, Interest)> {
+        self.entries().map(|entry| (entry.fd, entry.interest))
+    }
+
+    /// Those that the next try leaves open; with `passing`, those that it may close.
+    pub fn that_pass(&self, passing: bool) -> impl Iterator<Item = (BorrowedFd<'a>, Interest)> + Clone {
+        self.entries().filter(move |entry| entry.passing == passing).map(|entry| (entry.fd, entry.interest))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry<'a>> + Clone {
         // The first that is empty ends the few.
-        self.few.iter().map_while(|slot| *slot).chain(self.more.iter().copied())
+        self.few.iter().map_while(Option::as_ref).chain(&self.more)
+    }
+
+    #[inline]
+    fn push(&mut self, entry: Entry<'a>) {
+        match self.few.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some(entry),
+            None => self.more.push(entry),
+        }
     }
 }

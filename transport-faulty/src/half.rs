@@ -118,7 +118,9 @@ impl<H: Wait> Wait for Half<H> {
         match &self.road {
             Road::Sound(half) => half.interests(into),
             Road::Mortal { half, life, .. } => {
-                half.iter().for_each(|half| half.interests(into));
+                let mut until_death = Interests::default();
+                half.iter().for_each(|half| half.interests(&mut until_death));
+                into.add_passing(&until_death);
                 into.add(life.as_fd(), Interest::Readable);
             }
         }

@@ -1,0 +1,35 @@
+//! Every promise, as futures: on every runtime, over every transport, plain and while everything goes wrong.
+#![cfg(any(feature = "tokio", feature = "smol"))]
+#![allow(clippy::unwrap_used)]
+
+mod blocking;
+
+/// A row for each transport, plain and faulty.
+macro_rules! rows {
+    ($($module:ident: $transport:ty),* $(,)?) => {
+        mod plain {
+            $(mod $module {
+                conformance::conformance!(crate::blocking::Adapted<super::super::Runtime, $transport>);
+            })*
+        }
+        mod faulty {
+            $(mod $module {
+                conformance::conformance!(
+                    crate::blocking::Adapted<super::super::Runtime, transport_faulty::Faulty<$transport>>
+                );
+            })*
+        }
+    };
+}
+
+#[cfg(feature = "tokio")]
+mod tokio {
+    use ipc_async::Tokio as Runtime;
+    rows! { unix: transport_unix::Unix, fifo: transport_fifo::Fifo, inproc: transport_inproc::Inproc }
+}
+
+#[cfg(feature = "smol")]
+mod smol {
+    use ipc_async::Smol as Runtime;
+    rows! { unix: transport_unix::Unix, fifo: transport_fifo::Fifo, inproc: transport_inproc::Inproc }
+}
