@@ -151,11 +151,11 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
         C: 'static,
     {
         let Self { mut waiter, connection } = self;
-        let (mut ours, mut theirs) = (Interests::default(), Interests::default());
-        connection.send_interests(&mut ours);
-        connection.recv_interests(&mut theirs);
-        let shared = waiter.share(&ours, &theirs);
         let (sender, receiver) = Box::new(connection).split();
+        let (mut ours, mut theirs) = (Interests::default(), Interests::default());
+        sender.send_interests(&mut ours);
+        receiver.recv_interests(&mut theirs);
+        let shared = waiter.share(&ours, &theirs);
         (Sender { waiter: shared, sender }, Receiver { waiter, receiver })
     }
 

@@ -90,6 +90,11 @@ impl<R: Runtime> Sources<R> {
         self.0.clear();
     }
 
+    /// None but these is watched any more.
+    pub(crate) fn keep(&mut self, interests: &Interests<'_>) {
+        self.0.retain(|known| interests.iter().any(|(fd, _)| known.fd == fd.as_raw_fd()));
+    }
+
     /// For the half that sends: what the half that receives waits for in another way. One task at a time waits for
     /// each interest in a source.
     pub(crate) fn share(&self, ours: &Interests<'_>, theirs: &Interests<'_>) -> Self {

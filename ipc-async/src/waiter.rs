@@ -116,7 +116,10 @@ impl<R: Runtime> Waiter<R> {
     pub(crate) fn share(&mut self, ours: &Interests<'_>, theirs: &Interests<'_>) -> Self {
         // What passes may be closed by either half.
         self.passing.clear();
-        Self::over(self.sources.share(ours, theirs), self.home.clone(), Half::Sending, self.ender.clone())
+        let shared = self.sources.share(ours, theirs);
+        // What only the other one has may be closed before this one is dropped.
+        self.sources.keep(theirs);
+        Self::over(shared, self.home.clone(), Half::Sending, self.ender.clone())
     }
 
     /// Nothing is watched any more: what was may be closed, and another have its number.

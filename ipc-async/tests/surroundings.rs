@@ -4,7 +4,14 @@
 
 mod both;
 
-use std::{task::Poll, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::Poll,
+    time::Duration,
+};
 
 use both::{Connection, Fresh, House, house, nowhere, once};
 use conformance::{Stage, kind_of, watched};
@@ -55,6 +62,8 @@ over_each! {
     a_drop_outside_says_goodbye
     one_handle_ends_many_waits
     a_replaced_handle_ends_waits_too
+    one_handle_ends_both_halves
+    a_dropped_half_harms_nobody
 }
 
 mod each {
@@ -224,6 +233,82 @@ mod each {
                 let (ended, ()) = join(waits, stops).await;
                 let stopped = Some(ErrorKind::Stopped);
                 assert!(ended.iter().all(|pair| *pair == (stopped.clone(), stopped.clone())), "{ended:?}");
+            });
+        }
+        ended::<Tokio, T>();
+        ended::<Smol, T>();
+    }
+
+    /// Its descriptors are closed, and whoever has their numbers next is watched although the other half goes later.
+    pub(super) fn a_dropped_half_harms_nobody<T: Transport>() {
+        fn harmless<R: Fresh, T: Transport>() {
+            R::run(async {
+                let House { mut client, mut server, stage, served: _full } = house::<R, T>().await;
+                assert!(once(client.recv_info(&mut Vec::new())).await.is_pending());
+                // Whole, it waits for room, too.
+                while once(client.send_info(&[0; 100_000])).await.is_ready() {}
+                let (sender, receiver) = client.split();
+                drop(sender);
+                let options = stage.client_options();
+                let connecting = Connection::<R, T>::connect_with(&stage.address, &options);
+                let (next, served) = join(connecting, server.accept_client()).await;
+                let (mut next, mut served) = (next.unwrap(), served.unwrap());
+                assert!(once(next.recv_info(&mut Vec::new())).await.is_pending());
+                assert!(once(served.recv_info(&mut Vec::new())).await.is_pending());
+                drop(receiver);
+                let mut there = House { client: next, served, server, stage };
+                echo_one(&mut there, b"to the server").await;
+                let House { client, served, .. } = there;
+                let mut there = House { client: served, served: client, ..there };
+                echo_one(&mut there, b"to the client").await;
+            });
+        }
+        harmless::<Tokio, T>();
+        harmless::<Smol, T>();
+    }
+
+    /// Two tasks wait for the same descriptor, and both are woken.
+    pub(super) fn one_handle_ends_both_halves<T: Transport>() {
+        fn ended<R: Fresh, T: Transport>() {
+            R::run(async {
+                let stop = StopHandle::new().unwrap();
+                let House { mut client, served, .. } = house::<R, T>().await;
+                client.stop_with(&stop);
+                assert!(once(client.recv_info(&mut Vec::new())).await.is_pending());
+                while once(client.send_info(&[0; 100_000])).await.is_ready() {}
+                let (mut sender, mut receiver) = client.split();
+                let (tells, told) = std::sync::mpsc::channel();
+                let waits = Arc::new(AtomicUsize::new(0));
+                let (tell, wait) = (tells.clone(), waits.clone());
+                R::spawn(async move {
+                    assert!(once(receiver.recv_info(&mut Vec::new())).await.is_pending());
+                    wait.fetch_add(1, SeqCst);
+                    tell.send(kind_of(&receiver.recv_info(&mut Vec::new()).await).cloned()).unwrap();
+                });
+                let wait = waits.clone();
+                R::spawn(async move {
+                    assert!(once(sender.flush_info()).await.is_pending());
+                    wait.fetch_add(1, SeqCst);
+                    tells.send(kind_of(&sender.flush_info().await).cloned()).unwrap();
+                });
+                while waits.load(SeqCst) < 2 {
+                    smol::future::yield_now().await;
+                }
+                // They wait again by now, or soon: either way they are stopped.
+                for _ in 0..100 {
+                    smol::future::yield_now().await;
+                }
+                stop.stop();
+                for _ in 0..2 {
+                    let ended = loop {
+                        match told.try_recv() {
+                            Ok(ended) => break ended,
+                            Err(_) => smol::future::yield_now().await,
+                        }
+                    };
+                    assert_eq!(ended, Some(ErrorKind::Stopped));
+                }
+                drop(served);
             });
         }
         ended::<Tokio, T>();
