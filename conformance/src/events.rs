@@ -220,6 +220,7 @@ pub fn a_flood_takes_bounded_turns<T: Transport>() {
     let (tell, told) = mpsc::channel();
     let (wait, handled) = (Mutex::new(wait), AtomicUsize::new(0));
     let handler = move |info: &[u8], reply: &mut Reply<'_>| match info {
+        b"here" => reply.send(info),
         b"hold" => {
             reply.send(b"held")?;
             tell.send(0).unwrap();
@@ -238,6 +239,11 @@ pub fn a_flood_takes_bounded_turns<T: Transport>() {
     let _serving = Serving::start(stage.server(), patient(), handler);
     let (mut holds, mut floods) = (stage.connect().unwrap(), stage.connect().unwrap());
     let mut polite = stage.connect().unwrap();
+    // The loop has them all before it is held up.
+    for client in [&mut floods, &mut polite] {
+        client.send_info(b"here").unwrap();
+        assert_eq!(client.recv_borrowed().unwrap(), Some(&b"here"[..]));
+    }
     holds.send_info(b"hold").unwrap();
     told.recv().unwrap();
     let flood = 1000;
