@@ -26,7 +26,8 @@ use crate::{Connection, Runtime, Server, ender::Ender, waiter::Timer};
 /// or send that would have to wait returns `Stopped`. Handlers that are not done within `drain` have every further
 /// call answered with `Stopped`, and after another tenth of it are left behind.
 ///
-/// A handler that returns an error or panics ends its own connection only.
+/// A handler that returns an error or panics ends its own connection only. Handlers have the connection: one that drops it
+/// says goodbye if there is room for that at once; `disconnect_from` waits for the room.
 ///
 /// # Errors
 /// A failure of the listener itself.

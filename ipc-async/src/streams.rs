@@ -15,7 +15,8 @@ use crate::{
     waiter::Ends,
 };
 
-/// Each message; the stream is over after the peer's goodbye.
+/// Each message; the stream is over after the peer's goodbye. A connection that is both stream and sink is for one task:
+/// two would take each other's wake-ups. For two, [split](Connection::split) it.
 impl<R: Runtime, C: IpcConnection> Stream for Connection<R, C> {
     type Item = Result<Vec<u8>>;
 
