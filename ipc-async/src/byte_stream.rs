@@ -5,14 +5,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use ipc_core::{Deadline, ErrorKind, IpcConnection};
+use ipc_core::{ErrorKind, IpcConnection};
 
 use crate::{
     Connection, Runtime,
     ender::Half,
     ops::{Out, Recv},
-    tasks::Tasks,
-    waiter::Ends,
 };
 
 /// Bytes there and back: each write is a message or several, and reads take no notice of where one ends. The peer's
@@ -27,7 +25,6 @@ pub struct ByteStream<R: Runtime, C> {
     /// How much of it was read.
     read: usize,
     is_over: bool,
-    tasks: Tasks,
 }
 
 /// The most that becomes one message.
@@ -37,7 +34,7 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
     /// Looks at this connection as bytes; the other side must, too.
     #[must_use]
     pub fn new(connection: Connection<R, C>) -> Self {
-        Self { connection, came: Vec::new(), read: 0, is_over: false, tasks: Tasks::new() }
+        Self { connection, came: Vec::new(), read: 0, is_over: false }
     }
 
     /// The connection, to ask who the peer is.
@@ -53,11 +50,7 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
     pub fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         while self.read == self.came.len() && !self.is_over {
             self.read = 0;
-            let received = self.connection.poll_op(
-                &mut self.tasks.with(Half::Receiving, cx),
-                Recv(&mut self.came),
-                &mut forever(),
-            );
+            let received = self.connection.poll_op(Half::Receiving, cx, Recv(&mut self.came));
             if received.is_pending() {
                 self.came.clear();
             }
@@ -81,11 +74,7 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
             if piece == 0 {
                 return Poll::Ready(Ok(0));
             }
-            match ready!(self.connection.poll_op(
-                &mut self.tasks.with(Half::Sending, cx),
-                Out::Accept(&bytes[..piece]),
-                &mut forever()
-            )) {
+            match ready!(self.connection.poll_op(Half::Sending, cx, Out::Accept(&bytes[..piece]))) {
                 Ok(()) => return Poll::Ready(Ok(piece)),
                 Err(error) => match *error.kind() {
                     // The peer takes smaller messages only.
@@ -103,9 +92,7 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
     /// # Errors
     /// The peer is gone.
     pub fn poll_all_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection
-            .poll_op(&mut self.tasks.with(Half::Sending, cx), Out::Flush, &mut forever())
-            .map_err(io::Error::from)
+        self.connection.poll_op(Half::Sending, cx, Out::Flush).map_err(io::Error::from)
     }
 
     /// The same, and a goodbye after it.
@@ -113,12 +100,6 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
     /// # Errors
     /// The peer is gone.
     pub fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection
-            .poll_op(&mut self.tasks.with(Half::Sending, cx), Out::Leave, &mut forever())
-            .map_err(io::Error::from)
+        self.connection.poll_op(Half::Sending, cx, Out::Leave).map_err(io::Error::from)
     }
-}
-
-fn forever() -> Ends {
-    Ends::by(Deadline::Forever)
 }

@@ -14,6 +14,7 @@ use crate::{
     Receiver, Runtime, Sender, connecting,
     ender::{Ender, Half},
     ops::{Op, Out, Recv, Send},
+    tasks::Tasks,
     waiter::{Call, Ends, Waiter, is_late},
 };
 
@@ -21,6 +22,8 @@ use crate::{
 pub struct Connection<R: Runtime, C> {
     pub(crate) waiter: Waiter<R>,
     pub(crate) connection: C,
+    /// Made when it is first polled as a stream or sink.
+    tasks: Option<Box<Tasks>>,
 }
 
 /// Nothing of it is ever pinned.
@@ -50,7 +53,7 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
     /// Makes futures of the calls of a connection.
     #[must_use]
     pub fn new(connection: C) -> Self {
-        Self { waiter: Waiter::new(Half::Receiving), connection }
+        Self { waiter: Waiter::new(Half::Receiving), connection, tasks: None }
     }
 
     /// Has the whole message accepted and handed to the kernel. Dropped before it is done, it has had all of the
@@ -150,7 +153,7 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
     where
         C: 'static,
     {
-        let Self { mut waiter, connection } = self;
+        let Self { mut waiter, connection, .. } = self;
         let (sender, receiver) = Box::new(connection).split();
         let (mut ours, mut theirs) = (Interests::default(), Interests::default());
         sender.send_interests(&mut ours);
@@ -199,13 +202,16 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
         self.waiter.ender = Some(ender.clone());
     }
 
+    /// For what may be polled by two tasks, one for each half.
     pub(crate) fn poll_op<O: Op<C>>(
         &mut self,
-        cx: &mut Context<'_>,
+        half: Half,
+        cx: &Context<'_>,
         mut op: O,
-        ends: &mut Ends,
     ) -> Poll<Result<O::Output>> {
-        self.waiter.poll(cx, &mut self.connection, &mut op, ends)
+        let tasks = self.tasks.get_or_insert_with(Box::default);
+        let (cx, mut forever) = (&mut tasks.with(half, cx), Ends::by(Deadline::Forever));
+        self.waiter.poll(cx, &mut self.connection, &mut op, &mut forever)
     }
 
     fn call<O: Op<C>>(&mut self, op: O, deadline: Deadline) -> Call<'_, R, C, O> {

@@ -11,18 +11,19 @@ use ipc_core::{Deadline, Error, IpcConnection, Result};
 
 use crate::{
     Connection, Receiver, Runtime, Sender,
+    ender::Half,
     ops::{Out, Recv},
     waiter::Ends,
 };
 
-/// Each message; the stream is over after the peer's goodbye. A connection that is both stream and sink is for one task:
-/// two would take each other's wake-ups. For two, [split](Connection::split) it.
+/// Each message; the stream is over after the peer's goodbye. One task may poll it as a stream while another polls it as
+/// a sink, as after `StreamExt::split`.
 impl<R: Runtime, C: IpcConnection> Stream for Connection<R, C> {
     type Item = Result<Vec<u8>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut info = Vec::new();
-        let received = ready!(self.poll_op(cx, Recv(&mut info), &mut forever()));
+        let received = ready!(self.poll_op(Half::Receiving, cx, Recv(&mut info)));
         Poll::Ready(item(received, info))
     }
 }
@@ -53,7 +54,7 @@ impl<R: Runtime, C: IpcConnection, I: AsRef<[u8]>> Sink<I> for Connection<R, C> 
         if self.connection.queued() < FULL {
             Poll::Ready(Ok(()))
         } else {
-            self.poll_op(cx, Out::Flush, &mut forever())
+            self.poll_op(Half::Sending, cx, Out::Flush)
         }
     }
 
@@ -62,11 +63,11 @@ impl<R: Runtime, C: IpcConnection, I: AsRef<[u8]>> Sink<I> for Connection<R, C> 
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll_op(cx, Out::Flush, &mut forever())
+        self.poll_op(Half::Sending, cx, Out::Flush)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll_op(cx, Out::Leave, &mut forever())
+        self.poll_op(Half::Sending, cx, Out::Leave)
     }
 }
 

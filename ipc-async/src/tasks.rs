@@ -1,4 +1,4 @@
-//! The tasks of a stream of bytes: one may read while another writes, though they wait with the same connection.
+//! The tasks of a connection that is polled as streams are: one may read while another writes.
 
 use std::{
     sync::Arc,
@@ -20,12 +20,14 @@ pub(crate) struct Tasks {
 #[derive(Debug, Default)]
 struct Both([AtomicWaker; 2]);
 
-impl Tasks {
-    pub(crate) fn new() -> Self {
+impl Default for Tasks {
+    fn default() -> Self {
         let both = Arc::<Both>::default();
         Self { waker: both.clone().into(), both }
     }
+}
 
+impl Tasks {
     /// Remembers the task of one half, and wakes it with the other's.
     pub(crate) fn with(&self, half: Half, cx: &Context<'_>) -> Context<'_> {
         self.both.0[half as usize].register(cx.waker());

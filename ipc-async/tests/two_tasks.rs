@@ -1,10 +1,12 @@
-//! A stream of bytes whose halves, as tokio splits it, are in two tasks: neither takes the other's wake-ups.
+//! What others split, a stream of bytes or a stream and sink of messages, and use in two tasks: neither takes the other's
+//! wake-ups.
 #![cfg(feature = "tokio")]
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 
 use conformance::{Stage, watched};
+use futures_util::{SinkExt, StreamExt, TryStreamExt};
 use ipc_async::{ByteStream, Connection, Server, Tokio, serve};
 use ipc_core::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
@@ -38,6 +40,38 @@ async fn full_in_both_directions<T: Transport>() {
         both_ways::<T>(Connection::connect_with(&address, &options).await.unwrap()).await;
     });
     both_ways::<T>(server.accept_client().await.unwrap()).await;
+    client.await.unwrap();
+}
+
+async fn messages_both_ways<T: Transport>(connection: Connection<Tokio, ipc_core::Connection<T>>) {
+    let (mut sink, stream) = StreamExt::split(connection);
+    let sends = tokio::spawn(async move {
+        for number in 0..MESSAGES {
+            sink.send(vec![number; LARGE]).await.unwrap();
+        }
+        sink.close().await.unwrap();
+    });
+    let receives = tokio::spawn(async move {
+        let infos: Vec<Vec<u8>> = stream.try_collect().await.unwrap();
+        assert!(infos.iter().map(|info| info[0]).eq(0..MESSAGES));
+        assert!(infos.iter().all(|info| info.len() == LARGE));
+    });
+    sends.await.unwrap();
+    receives.await.unwrap();
+}
+
+/// More than any kernel buffer takes.
+const LARGE: usize = 4 << 20;
+const MESSAGES: u8 = 8;
+
+async fn messages_in_both_directions<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = Server::<Tokio, _>::new(stage.server());
+    let (address, options) = (stage.address.clone(), stage.client_options());
+    let client = tokio::spawn(async move {
+        messages_both_ways::<T>(Connection::connect_with(&address, &options).await.unwrap()).await;
+    });
+    messages_both_ways(server.accept_client().await.unwrap()).await;
     client.await.unwrap();
 }
 
@@ -83,5 +117,14 @@ fn the_end_of_the_server_reaches_both() {
         runtime.block_on(drained::<transport_unix::Unix>());
         runtime.block_on(drained::<transport_fifo::Fifo>());
         runtime.block_on(drained::<transport_inproc::Inproc>());
+    });
+}
+
+#[test]
+fn a_stream_and_a_sink_of_one_connection_serve_two_tasks() {
+    on_each("a_stream_and_a_sink_of_one_connection_serve_two_tasks", |runtime| {
+        runtime.block_on(messages_in_both_directions::<transport_unix::Unix>());
+        runtime.block_on(messages_in_both_directions::<transport_fifo::Fifo>());
+        runtime.block_on(messages_in_both_directions::<transport_inproc::Inproc>());
     });
 }
