@@ -26,6 +26,9 @@ pub enum Target {
     HostPort(String, u16),
 }
 
+/// In bytes.
+pub(crate) const LONGEST_SCHEME: usize = 16;
+
 impl Address {
     /// The transport asked for, if any.
     #[must_use]
@@ -79,11 +82,11 @@ fn bare(text: &str) -> Result<Address> {
 
 fn check_scheme(scheme: &str) -> Result<()> {
     let letters = scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    if letters && scheme.starts_with(|c: char| c.is_ascii_lowercase()) && scheme.len() <= 8 {
+    if letters && scheme.starts_with(|c: char| c.is_ascii_lowercase()) && scheme.len() <= LONGEST_SCHEME {
         return Ok(());
     }
     Err(Error::bad_address(format!(
-        "the scheme {scheme:?} is none; expected 1 to 8 of a-z 0-9, beginning with a letter"
+        "the scheme {scheme:?} is none; expected 1 to {LONGEST_SCHEME} of a-z 0-9, beginning with a letter"
     )))
 }
 

@@ -4,7 +4,7 @@
 //! silent one costs the server nothing; each side proves that it reads what the other wrote by sending its nonce
 //! back.
 
-use crate::{ErrorKind, Nonce, Refusal};
+use crate::{ErrorKind, Nonce, Refusal, address::LONGEST_SCHEME};
 
 /// The protocol's version. Both sides must have the same.
 pub const VERSION: u16 = 1;
@@ -129,7 +129,7 @@ impl Terms {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut scheme = [0; 8];
+        let mut scheme = [0; LONGEST_SCHEME];
         let length = self.scheme.len().min(scheme.len());
         scheme[..length].copy_from_slice(&self.scheme.as_bytes()[..length]);
         let mut out = Vec::with_capacity(64);
@@ -158,7 +158,7 @@ impl Reader<'_> {
             return Err("handshake word without hobnob's magic");
         }
         let version = u16::from_le_bytes(self.take()?);
-        let scheme: [u8; 8] = self.take()?;
+        let scheme: [u8; LONGEST_SCHEME] = self.take()?;
         let length = scheme.iter().position(|b| *b == 0).unwrap_or(scheme.len());
         let plain = scheme[..length].iter().all(u8::is_ascii_alphanumeric);
         let scheme = plain.then(|| String::from_utf8_lossy(&scheme[..length]).into_owned());

@@ -83,7 +83,13 @@ impl<T: Transport> Intake<T> {
     /// Whether there is nothing to hand out before something is read.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        !self.decoder.has_buffered() && self.stage == Stage::Open
+        !self.has_buffered() && self.stage == Stage::Open
+    }
+
+    /// Whether something has come that was not handed out yet.
+    #[inline]
+    pub(crate) fn has_buffered(&self) -> bool {
+        self.decoder.has_buffered() || self.rx.holds_more()
     }
 
     /// Whether a try is in vain before a descriptor tells of more.

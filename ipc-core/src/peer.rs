@@ -36,6 +36,8 @@ pub enum Proof {
     Kernel,
     /// The owner of the files the connection runs over, and the peer has shown that it reads and writes them.
     FileOwner,
+    /// Both ends have shown that they can read a key file, and this is its owner.
+    Key,
     /// Both ends are in this process.
     SameProcess,
     /// Nothing is known.
@@ -87,6 +89,7 @@ impl fmt::Display for Proof {
         f.write_str(match self {
             Self::Kernel => "kernel",
             Self::FileOwner => "file owner",
+            Self::Key => "key",
             Self::SameProcess => "same process",
             Self::None => "no proof",
         })

@@ -23,6 +23,8 @@ pub(crate) fn take_place<T: Transport>(at: &Address, config: &mut Config) -> Res
             let lease = lease_path(path, config)?;
             Ok((Some(lease), Place::Path(path.clone())))
         }
+        // A port is leased by the kernel.
+        Target::HostPort(host, port) if T::CAPABILITIES.ports => Ok((None, Place::Port(host.clone(), *port))),
         _ => Err(unfit(at, T::SCHEME)),
     }
 }
@@ -64,6 +66,7 @@ pub(crate) fn places<T: Transport>(at: &Address, config: &Config) -> Result<Vec<
             }
         }
         Target::Path(path) if T::CAPABILITIES.paths => Ok(vec![Place::Path(path.clone())]),
+        Target::HostPort(host, port) if T::CAPABILITIES.ports => Ok(vec![Place::Port(host.clone(), *port)]),
         _ => Err(unfit(at, T::SCHEME)),
     }
 }

@@ -99,7 +99,7 @@ impl<T: Transport> IpcReceiver for Receiver<T> {
     }
 
     fn has_buffered(&self) -> bool {
-        self.intake.decoder.has_buffered()
+        self.intake.has_buffered()
     }
 
     fn is_drained(&self) -> bool {

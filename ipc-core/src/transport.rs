@@ -22,7 +22,7 @@ use crate::{Config, Folder, Name, Peer, Record, Refusal, Result};
 
 /// A way to carry bytes between two ends, chosen by a scheme.
 pub trait Transport: fmt::Debug + Sized + Send + 'static {
-    /// The scheme of its addresses, such as `unix`: 1 to 8 of `a-z 0-9`.
+    /// The scheme of its addresses, such as `unix`: 1 to 16 of `a-z 0-9`.
     const SCHEME: &'static str;
     /// How it differs from the others, openly.
     const CAPABILITIES: Capabilities;
@@ -58,6 +58,8 @@ pub struct Capabilities {
     pub one_process: bool,
     /// Addresses may be paths.
     pub paths: bool,
+    /// Addresses may be a host and a port.
+    pub ports: bool,
     /// Another user's client can be told that it is not admitted. Where it cannot, it hears nothing until its
     /// deadline.
     pub answers_other_users: bool,
@@ -72,6 +74,8 @@ pub enum Place {
     Folder(Folder, Option<Record>),
     /// A path outside of hobnob's directory.
     Path(PathBuf),
+    /// A host and a port, as they stand in the address.
+    Port(String, u16),
     /// A name inside this process.
     Process(Name),
 }
@@ -205,6 +209,11 @@ pub trait Rx: Wait + AsFd {
     /// Whether a read that fills less than its room has emptied the road, so that the next one would be in vain
     /// before a descriptor tells of more.
     const SHORT_IS_ALL: bool = false;
+
+    /// Whether bytes that have been received already wait here for rooms. No descriptor tells of them.
+    fn holds_more(&self) -> bool {
+        false
+    }
 
     /// Receives what is there into `rooms`, one after the other; the first is never empty. `may_block` as in
     /// [`Tx::try_send`].

@@ -73,6 +73,14 @@ impl<H: Wait> Half<H> {
         }
     }
 
+    /// The wrapped half, unless it was found dead before.
+    pub(crate) fn last_seen(&self) -> Option<&H> {
+        match &self.road {
+            Road::Sound(half) => Some(half),
+            Road::Mortal { half, .. } => half.as_ref(),
+        }
+    }
+
     /// Whether it may sleep in a system call: no bell is heard there.
     pub(crate) fn may_block(&self) -> bool {
         matches!(self.road, Road::Sound(_))

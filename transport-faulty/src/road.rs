@@ -67,6 +67,10 @@ impl<H: ipc_core::Tx> ipc_core::Tx for Tx<H> {
 }
 
 impl<H: ipc_core::Rx> ipc_core::Rx for Rx<H> {
+    fn holds_more(&self) -> bool {
+        self.0.last_seen().is_some_and(ipc_core::Rx::holds_more)
+    }
+
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got> {
         let may_block = may_block && self.0.may_block();
         if self.0.alive().is_none() {

@@ -57,7 +57,7 @@ ipc_core::words!(Server, Connection);
 impl Transport for Fifo {
     const SCHEME: &'static str = "fifo";
     const CAPABILITIES: Capabilities =
-        Capabilities { one_process: false, paths: false, answers_other_users: false };
+        Capabilities { one_process: false, paths: false, ports: false, answers_other_users: false };
 
     type Listener = listen::Listener;
     type Incoming = Up<Self>;

@@ -61,7 +61,7 @@ fn links() -> Result<(Link<Inproc>, Link<Inproc>)> {
 impl Transport for Inproc {
     const SCHEME: &'static str = "inproc";
     const CAPABILITIES: Capabilities =
-        Capabilities { one_process: true, paths: false, answers_other_users: true };
+        Capabilities { one_process: true, paths: false, ports: false, answers_other_users: true };
 
     type Listener = rendezvous::Listener;
     type Incoming = Up<Self>;

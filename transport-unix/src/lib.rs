@@ -55,7 +55,7 @@ ipc_core::words!(Server, Connection);
 impl Transport for Unix {
     const SCHEME: &'static str = "unix";
     const CAPABILITIES: Capabilities =
-        Capabilities { one_process: false, paths: true, answers_other_users: true };
+        Capabilities { one_process: false, paths: true, ports: false, answers_other_users: true };
 
     type Listener = listen::Listener;
     type Incoming = Up<Self>;
