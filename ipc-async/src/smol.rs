@@ -31,11 +31,11 @@ pub struct Registered {
 impl Runtime for Smol {
     type Source = Registered;
     type Sleep = Sleep;
-    type Id = ();
+    type Home = ();
 
     /// It has one reactor, which runs as soon as it is needed.
-    fn here() -> Option<()> {
-        Some(())
+    fn is_home((): &mut ()) -> bool {
+        true
     }
 
     fn watch(fd: BorrowedFd<'_>) -> io::Result<Registered> {
