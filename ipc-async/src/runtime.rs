@@ -15,12 +15,12 @@ pub trait Runtime: Send + Sync + Sized + Unpin + 'static {
     type Source: Source;
     /// Over at an instant.
     type Sleep: Future<Output = ()> + Send + 'static;
-    /// Which runtime of this kind was seen last.
-    type Home: Clone + Default + Send + Sync + Unpin;
+    /// Tells one runtime of this kind from another.
+    type Id: Clone + PartialEq + Send + Sync + Unpin;
 
-    /// Whether the runtime that runs here is the one that ran at the last look. What another has watched is watched
-    /// anew: that one may be over, or nobody may drive it just now.
-    fn is_home(home: &mut Self::Home) -> bool;
+    /// The runtime that runs here, if one does. What another has watched is watched anew here: that one may be over, or
+    /// nobody may drive it just now.
+    fn here() -> Option<Self::Id>;
 
     /// Watches a descriptor. It stays open until the source is dropped: whoever calls sees to that.
     ///

@@ -31,11 +31,11 @@ pub struct Registered {
 impl Runtime for Smol {
     type Source = Registered;
     type Sleep = Sleep;
-    type Home = ();
+    type Id = ();
 
     /// It has one reactor, which runs as soon as it is needed.
-    fn is_home((): &mut ()) -> bool {
-        true
+    fn here() -> Option<()> {
+        Some(())
     }
 
     fn watch(fd: BorrowedFd<'_>) -> io::Result<Registered> {

@@ -12,8 +12,7 @@ use std::{
 use ipc_core::{Interest, IpcConnection};
 use tokio::{
     io::unix::{AsyncFd, AsyncFdReadyGuard},
-    runtime::{self, Handle},
-    task,
+    runtime::{Handle, Id},
 };
 
 use crate::{
@@ -25,28 +24,13 @@ use crate::{
 #[derive(Debug)]
 pub enum Tokio {}
 
-/// A runtime, and the task that was polled in it.
-#[derive(Clone, Debug, Default)]
-pub struct Home {
-    runtime: Option<runtime::Id>,
-    task: Option<task::Id>,
-}
-
 impl Runtime for Tokio {
     type Source = AsyncFd<Watched>;
     type Sleep = tokio::time::Sleep;
-    type Home = Home;
+    type Id = Id;
 
-    fn is_home(home: &mut Home) -> bool {
-        let task = task::try_id();
-        // A task stays where it is; and to ask for the runtime is to count a reference to it.
-        if task.is_some() && task == home.task {
-            return true;
-        }
-        let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
-        let is_home = runtime == home.runtime;
-        *home = Home { runtime, task };
-        is_home
+    fn here() -> Option<Id> {
+        Handle::try_current().ok().map(|runtime| runtime.id())
     }
 
     fn watch(fd: BorrowedFd<'_>) -> io::Result<Self::Source> {
@@ -64,7 +48,7 @@ impl Runtime for Tokio {
 
 /// Asks the runtime for something. One that was built without it panics, and cannot be asked before.
 fn within<T>(lacks: &str, ask: impl FnOnce() -> T) -> io::Result<T> {
-    if Handle::try_current().is_err() {
+    if Tokio::here().is_none() {
         return Err(io::Error::other("no tokio runtime is running here: expected to be polled in one"));
     }
     catch_unwind(AssertUnwindSafe(ask))

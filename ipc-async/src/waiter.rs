@@ -25,7 +25,7 @@ pub(crate) struct Waiter<R: Runtime> {
     passing: Sources<R>,
     timer: Timer<R>,
     /// Where all of these are watched.
-    home: R::Home,
+    home: Option<R::Id>,
     pub(crate) ender: Option<Arc<Ender>>,
     half: Half,
     /// So many more hopeful calls are tried before the runtime is asked.
@@ -37,10 +37,10 @@ const HOPE: u8 = 15;
 
 impl<R: Runtime> Waiter<R> {
     pub(crate) fn new(half: Half) -> Self {
-        Self::over(Sources::default(), R::Home::default(), half, None)
+        Self::over(Sources::default(), None, half, None)
     }
 
-    fn over(sources: Sources<R>, home: R::Home, half: Half, ender: Option<Arc<Ender>>) -> Self {
+    fn over(sources: Sources<R>, home: Option<R::Id>, half: Half, ender: Option<Arc<Ender>>) -> Self {
         Self { sources, passing: Sources::default(), timer: Timer::new(), home, ender, half, hope: HOPE }
     }
 
@@ -131,8 +131,10 @@ impl<R: Runtime> Waiter<R> {
 
     /// All is watched by the runtime that runs here.
     fn come_home(&mut self) {
-        if !R::is_home(&mut self.home) {
+        let here = R::here();
+        if self.home != here {
             self.forget();
+            self.home = here;
         }
     }
 
