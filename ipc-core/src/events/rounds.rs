@@ -160,7 +160,7 @@ impl<H: EventHandler> Rounds<H> {
             log::warn!("a client cannot be watched: {error}");
             return self.forget(token);
         }
-        if let Some(at) = client.wake_at().filter(|at| client.due.is_none_or(|due| *at < due)) {
+        if let Some(at) = client.wake_at(wants).filter(|at| client.due.is_none_or(|due| *at < due)) {
             client.due = Some(at);
             self.timers.add(at, token);
         }
