@@ -68,7 +68,10 @@ fn each(name: &'static str, address: &str, sends: &[&str], receive: &str) {
         // Beside those counted, the answer to the first mark, and the second mark itself.
         let most = ROUNDS * CLIENTS + 1;
         let sent: usize = sends.iter().filter_map(|send| calls.remove(*send)).sum();
-        assert_eq!((sent, calls.remove(receive)), (most, Some(most)), "sends and receives");
+        let received = calls.remove(receive).unwrap_or_default();
+        // A read that came short may be a fault there: it is followed by one that finds nothing.
+        let least = if cfg!(feature = "faulty") { received.clamp(most, 2 * most) } else { most };
+        assert_eq!((sent, received), (most, least), "sends and receives");
         let waits = calls.remove("epoll_wait").unwrap_or_default();
         assert!(waits <= most / 2, "{waits} waits");
         assert_eq!(calls, BTreeMap::new(), "other calls");

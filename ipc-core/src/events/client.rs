@@ -18,7 +18,9 @@ pub(super) struct Client<S> {
     peer: Peer,
     mailbox: Mailbox,
     phase: Phase<S>,
-    /// What its queue holds, as its mailbox was told.
+    /// How many bytes its queue holds.
+    unsent: usize,
+    /// The same, as its mailbox was told.
     told: usize,
     /// Nothing is received from it until it has received what is in its queue.
     paused: bool,
@@ -88,6 +90,7 @@ impl<S> Client<S> {
             peer,
             mailbox,
             phase: Phase::New,
+            unsent: 0,
             told: 0,
             paused: false,
             deaf: false,
@@ -134,7 +137,8 @@ impl<S> Client<S> {
     /// Takes what has come for it by its mailbox.
     pub(super) fn collect(&mut self) {
         let wish = self.mailbox.empty_into(&mut *self.tx);
-        self.told = self.tx.queued();
+        self.count();
+        self.told = self.unsent;
         match wish {
             Wish::SendAway => self.end(Left::SentAway),
             Wish::CutOff => self.end(Left::CutOff),
@@ -145,12 +149,11 @@ impl<S> Client<S> {
     /// What to watch its descriptors for.
     pub(super) fn wants(&self) -> Wants {
         let read = matches!(self.phase, Phase::Open(_)) && !self.paused;
-        Wants { read, write: self.unsent() > 0 || matches!(self.phase, Phase::Leaving(_)) }
+        Wants { read, write: self.unsent > 0 || matches!(self.phase, Phase::Leaving(_)) }
     }
 
     /// When there is something to do though no descriptor says so.
-    pub(super) fn wake_at(&self) -> Option<Instant> {
-        let Wants { read, write } = self.wants();
+    pub(super) fn wake_at(&self, Wants { read, write }: Wants) -> Option<Instant> {
         let reads = read.then(|| self.rx.recv_wake_at()).flatten();
         let writes = write.then(|| self.tx.send_wake_at()).flatten();
         let leaves = if let Phase::Leaving(until) = self.phase { Some(until) } else { None };
@@ -162,7 +165,9 @@ impl<S> Client<S> {
             return;
         }
         let mut leave = false;
-        match env.handler.joined(&mut reply(&mut self.tx, &self.peer, &self.mailbox, env, &mut leave)) {
+        let joined = env.handler.joined(&mut reply(&mut self.tx, &self.peer, &self.mailbox, env, &mut leave));
+        self.count();
+        match joined {
             Ok(state) => self.phase = Phase::Open(state),
             Err(error) => {
                 log::debug!("a client was not let stay: {error}");
@@ -199,9 +204,9 @@ impl<S> Client<S> {
 
     /// One message, and how many bytes it had; none if there is none, or none may be taken.
     fn hear_one<H: EventHandler<Client = S>>(&mut self, env: &Env<H>) -> Option<usize> {
-        if self.unsent() >= env.options.queue {
+        if self.unsent >= env.options.queue {
             self.flush();
-            self.paused = self.unsent() >= env.options.queue;
+            self.paused = self.unsent >= env.options.queue;
         }
         let Phase::Open(state) = &mut self.phase else { return None };
         if self.paused {
@@ -219,6 +224,7 @@ impl<S> Client<S> {
         let mut leave = false;
         let mut reply = reply(&mut self.tx, &self.peer, &self.mailbox, env, &mut leave);
         let (bytes, handled) = (info.len(), env.handler.message(state, info, &mut reply));
+        self.count();
         match handled {
             Err(error) => self.end(Left::Failed(error)),
             Ok(()) if leave => self.end(Left::SentAway),
@@ -234,13 +240,15 @@ impl<S> Client<S> {
 
     /// What is in its queue leaves as far as it can.
     fn flush(&mut self) {
-        if self.unsent() == 0 {
+        if self.unsent == 0 {
             return;
         }
-        match self.tx.flush_info_by(Deadline::Now) {
+        let flushed = self.tx.flush_info_by(Deadline::Now);
+        self.count();
+        match flushed {
             Err(error) if *error.kind() == ErrorKind::WouldBlock => {}
             Err(error) if *error.kind() == ErrorKind::PeerGone => {
-                self.deaf = true;
+                (self.deaf, self.unsent) = (true, 0);
                 self.mailbox.close();
             }
             Err(error) => self.end(Left::Failed(error)),
@@ -250,7 +258,7 @@ impl<S> Client<S> {
 
     /// Receives again once half of a queue that was full has left. True: it does so from now on.
     fn resume(&mut self, queue: usize) -> bool {
-        let resumes = self.paused && self.unsent() <= queue / 2;
+        let resumes = self.paused && self.unsent <= queue / 2;
         self.paused &= !resumes;
         resumes
     }
@@ -283,7 +291,9 @@ impl<S> Client<S> {
     /// What is due to it leaves, and the goodbye.
     fn leave(&mut self) {
         let Phase::Leaving(until) = self.phase else { return };
-        let left = match self.tx.try_disconnect_from() {
+        let left = self.tx.try_disconnect_from();
+        self.count();
+        let left = match left {
             Err(error) if *error.kind() == ErrorKind::WouldBlock => until <= Instant::now(),
             Err(error) => {
                 log::debug!("a client's goodbye: {error}");
@@ -305,14 +315,15 @@ impl<S> Client<S> {
     }
 
     fn tell(&mut self) {
-        if self.told != self.unsent() {
-            self.told = self.unsent();
+        if self.told != self.unsent {
+            self.told = self.unsent;
             self.mailbox.set_queued(self.told);
         }
     }
 
-    fn unsent(&self) -> usize {
-        if self.deaf { 0 } else { self.tx.queued() }
+    /// After each call that changes its queue.
+    fn count(&mut self) {
+        self.unsent = if self.deaf { 0 } else { self.tx.queued() };
     }
 
     fn next(&self, more: bool) -> Next {

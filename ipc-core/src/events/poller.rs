@@ -20,6 +20,9 @@ pub(super) use fallback::Poller;
 /// The bell's number; no client comes to it.
 pub(super) const BELL: Token = Token::MAX;
 
+/// How many events are taken at once.
+pub(super) const EVENTS: usize = 256;
+
 /// Something has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Event {
@@ -80,9 +83,6 @@ mod epoll {
         epoll: Epoll,
         events: Vec<EpollEvent>,
     }
-
-    /// How many events are taken at once.
-    const EVENTS: usize = 256;
 
     impl Poller {
         pub(in crate::events) fn new(bell: BorrowedFd<'_>) -> io::Result<Self> {

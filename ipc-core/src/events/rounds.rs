@@ -8,7 +8,7 @@ use super::{
     handler::EventHandler,
     mailbox::Mailbox,
     notes::{Newcomer, Note, Notes},
-    poller::{BELL, Event, Poller},
+    poller::{BELL, EVENTS, Event, Poller},
     pool::{Job, Pool},
     slots::{Held, Slots, Token},
     timers::Timers,
@@ -42,7 +42,7 @@ impl<H: EventHandler> Rounds<H> {
     ) -> Result<Self> {
         let poller = Poller::new(notes.bell.as_fd())?;
         let (slots, timers, line) = (Slots::new(), Timers::default(), VecDeque::new());
-        let (news, mail, events) = (Vec::new(), Vec::new(), Vec::new());
+        let (news, mail, events) = (Vec::new(), Vec::new(), Vec::with_capacity(EVENTS));
         Ok(Self { env, notes, pool, poller, slots, line, timers, level: 0, news, mail, events })
     }
 
@@ -95,6 +95,8 @@ impl<H: EventHandler> Rounds<H> {
         let (options, bell) = (&self.env.options, self.notes.bell.clone());
         let mailbox = Mailbox::new(token, bell, halves.0.largest(), options.queue, options.when_full);
         self.slots.bring_back(token, Box::new(Client::new(halves, peer, mailbox, place)));
+        // Later there is a place in the line for each.
+        self.line.reserve(self.slots.count().saturating_sub(self.line.len()));
         // It may have sent something together with its handshake: no descriptor tells of that.
         self.look(token);
     }
@@ -158,7 +160,7 @@ impl<H: EventHandler> Rounds<H> {
             log::warn!("a client cannot be watched: {error}");
             return self.forget(token);
         }
-        if let Some(at) = client.wake_at().filter(|at| client.due.is_none_or(|due| *at < due)) {
+        if let Some(at) = client.wake_at(wants).filter(|at| client.due.is_none_or(|due| *at < due)) {
             client.due = Some(at);
             self.timers.add(at, token);
         }
