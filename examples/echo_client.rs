@@ -8,7 +8,7 @@ use std::{
 
 use clap::Parser;
 use hobnob::{
-    Address, AnyConnection, ConnectOptions, Deadline, Error, ErrorKind, IpcReceiver, IpcSender, Result,
+    Address, AnyConnection, ConnectOptions, Deadline, Error, ErrorKind, IpcReceiver, IpcSender, Result, Wire,
 };
 
 /// Sends messages to an echo server and prints what comes back.
@@ -27,6 +27,9 @@ struct Arguments {
     /// How long connecting and each message may take, in seconds
     #[arg(long, default_value = "5", value_parser = seconds)]
     timeout: Duration,
+    /// How messages look on the way, as the server has it: native, raw, line or fixed:SIZE
+    #[arg(long, default_value_t)]
+    wire: Wire,
 }
 
 fn seconds(text: &str) -> std::result::Result<Duration, String> {
@@ -49,8 +52,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let patience = Deadline::Within(arguments.timeout);
-    let mut server =
-        AnyConnection::connect_with(&arguments.address, &ConnectOptions::new().deadline(patience))?;
+    let options = ConnectOptions::new().deadline(patience).wire(arguments.wire);
+    let mut server = AnyConnection::connect_with(&arguments.address, &options)?;
     server.set_send_deadline(patience);
     server.set_recv_deadline(patience);
     if let Some(count) = arguments.count {

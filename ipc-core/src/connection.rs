@@ -55,8 +55,8 @@ impl<T: Transport> Connection<T> {
         let (made_by, slot) = (std::process::id(), OnceLock::new());
         let shared = Arc::new(Shared { address, peer: link.peer, made_by, pool, slot });
         Self {
-            sender: Sender::greeting(link.tx, shared.clone(), waiting.clone()),
-            receiver: Receiver::greeting(link.rx, shared, waiting),
+            sender: Sender::greeting(link.tx, shared.clone(), waiting.clone(), config.wire),
+            receiver: Receiver::greeting(link.rx, shared, waiting, config.wire),
         }
     }
 
@@ -70,6 +70,12 @@ impl<T: Transport> Connection<T> {
     pub(crate) fn open(&mut self, ours: u32, theirs: u32) {
         self.receiver.open(ours);
         self.sender.open(theirs);
+    }
+
+    /// There is no handshake: the peer said nothing of a limit, so ours is for both directions.
+    pub(crate) fn open_foreign(&mut self, config: &Config) {
+        let largest = config.wire.largest(config.limits.message);
+        self.open(largest, largest);
     }
 
     /// Two halves for two threads. Dropping one closes its direction only.

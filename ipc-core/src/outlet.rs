@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Error, ErrorKind, Interests, Result, Transport, Tx, Wait,
+    Error, ErrorKind, Interests, Result, Transport, Tx, Wait, Wire,
     drive::{Operation, Try, settle},
     frame::{FrameKind, HEADER, header},
     outbox::Outbox,
@@ -28,15 +28,15 @@ pub(crate) enum Stage {
     Open,
     /// The goodbye is accepted, and perhaps still in the outbox.
     Leaving,
-    /// The goodbye has left. It is the peer's word for the end: nothing else ends the direction.
+    /// The goodbye has left. It is the peer's word for the end: nothing else ends the direction, but on a foreign wire.
     Ended,
     /// A send failed for good.
     Broken(ErrorKind),
 }
 
 impl<T: Transport> Outlet<T> {
-    pub(crate) fn new(tx: T::Tx, pool: Arc<Pool>) -> Self {
-        Self { tx, stage: Stage::Greeting, outbox: Outbox::new(pool) }
+    pub(crate) fn new(tx: T::Tx, pool: Arc<Pool>, wire: Wire) -> Self {
+        Self { tx, stage: Stage::Greeting, outbox: Outbox::new(pool, wire) }
     }
 
     #[inline]
@@ -66,6 +66,14 @@ impl<T: Transport> Outlet<T> {
             }
         }
         Ok(true)
+    }
+
+    /// The goodbye has left; where there is none, the end is the peer's word for it.
+    pub(crate) fn end(&mut self) {
+        if self.outbox.wire().is_foreign() {
+            self.tx.finish();
+        }
+        self.stage = Stage::Ended;
     }
 
     pub(crate) fn undelivered(&self) -> Error {
@@ -118,22 +126,50 @@ impl<T: Transport> Operation for Flush<'_, T> {
 /// Sends what is in the outbox and then a frame from where it is, without copying it.
 pub(crate) struct Push<'a, T: Transport> {
     outlet: &'a mut Outlet<T>,
+    parts: Parts<'a>,
+    sent: usize,
+}
+
+/// What a frame is made of: a header on the native wire, a delimiter behind it on one that has that.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
     kind: FrameKind,
+    wire: Wire,
     header: [u8; HEADER],
     body: &'a [u8],
-    sent: usize,
+}
+
+impl Parts<'_> {
+    #[inline]
+    fn head(&self) -> &[u8] {
+        if self.wire.is_foreign() { &[] } else { &self.header }
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.head().len() + self.body.len() + self.wire.tail().len()
+    }
+
+    /// What is left once `sent` bytes have gone.
+    #[inline]
+    fn unsent(&self, sent: usize) -> [&[u8]; 3] {
+        let body = sent.saturating_sub(self.head().len());
+        let tail = body.saturating_sub(self.body.len());
+        let left = [self.head().get(sent..), self.body.get(body..), self.wire.tail().get(tail..)];
+        left.map(Option::unwrap_or_default)
+    }
 }
 
 impl<'a, T: Transport> Push<'a, T> {
     pub(crate) fn new(outlet: &'a mut Outlet<T>, kind: FrameKind, length: u32, body: &'a [u8]) -> Self {
-        Self { outlet, kind, header: header(kind, length), body, sent: 0 }
+        let parts = Parts { kind, wire: outlet.outbox.wire(), header: header(kind, length), body };
+        Self { outlet, parts, sent: 0 }
     }
 
     /// Gives up: if a part of the frame has left, keeps the rest, so that it is accepted, and says so.
     pub(crate) fn give_up(self) -> bool {
         if self.sent > 0 {
-            let (head, body) = unsent(&self.header, self.body, self.sent);
-            self.outlet.outbox.keep(self.kind, head, body);
+            self.outlet.outbox.keep(self.parts.kind, self.parts.unsent(self.sent));
         }
         self.sent > 0
     }
@@ -147,28 +183,23 @@ impl<'a, T: Transport> Push<'a, T> {
     }
 }
 
-/// What is left of a frame of which `sent` bytes have gone.
-fn unsent<'a>(header: &'a [u8], body: &'a [u8], sent: usize) -> (&'a [u8], &'a [u8]) {
-    let body = body.get(sent.saturating_sub(HEADER)..).unwrap_or_default();
-    (header.get(sent..).unwrap_or_default(), body)
-}
-
 impl<T: Transport> Operation for Push<'_, T> {
     type Output = ();
 
     #[inline]
     fn attempt(&mut self, may_block: bool) -> Result<Try<()>> {
         let Outlet { tx, outbox, .. } = &mut *self.outlet;
-        let (head, body) = unsent(&self.header, self.body, self.sent);
-        let bufs = [outbox.rest(), head, body].map(IoSlice::new);
-        // Whatever is not empty is at the end: the outbox leaves before the header, the header before the body.
+        let [head, body, tail] = self.parts.unsent(self.sent);
+        let bufs = [outbox.rest(), head, body, tail].map(IoSlice::new);
+        // What leaves first is empty first: the outbox before the header, the header before the body.
         let empty = bufs.iter().take_while(|buf| buf.is_empty()).count();
-        match settle(|| tx.try_send(&bufs[empty..], may_block)) {
+        let end = if tail.is_empty() { bufs.len() - 1 } else { bufs.len() };
+        match settle(|| tx.try_send(&bufs[empty..end], may_block)) {
             Ok(Some(sent)) => self.went(sent),
             Ok(None) => return Ok(Try::NotNow),
             Err(error) => return Err(self.outlet.broke(error)),
         }
-        Ok(if self.sent < HEADER + self.body.len() { Try::Again } else { Try::Done(()) })
+        Ok(if self.sent < self.parts.len() { Try::Again } else { Try::Done(()) })
     }
 
     fn arm(&mut self) -> io::Result<bool> {

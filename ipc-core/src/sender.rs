@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Deadline, Error, ErrorKind, Interests, IpcSender, Result, StopHandle, Traffic, Transport, Tx, Wait,
-    WaitStrategy,
+    WaitStrategy, Wire,
     connection::Shared,
     drive::{Waiting, drive},
     frame::{FrameKind, HEADER},
@@ -35,8 +35,8 @@ const COPIED: usize = 1024 - HEADER;
 const DISCONNECT: Duration = Duration::from_secs(5);
 
 impl<T: Transport> Sender<T> {
-    pub(crate) fn greeting(tx: T::Tx, shared: Arc<Shared>, waiting: Waiting) -> Self {
-        let (outlet, traffic) = (Outlet::new(tx, shared.pool.clone()), Traffic::default());
+    pub(crate) fn greeting(tx: T::Tx, shared: Arc<Shared>, waiting: Waiting, wire: Wire) -> Self {
+        let (outlet, traffic) = (Outlet::new(tx, shared.pool.clone(), wire), Traffic::default());
         Self { outlet, limit: 0, deadline: Deadline::Forever, traffic, waiting, shared }
     }
 
@@ -75,6 +75,7 @@ impl<T: Transport> Sender<T> {
     #[inline]
     fn check(&self, info: &[u8]) -> Result<()> {
         self.outlet.check_open()?;
+        self.outlet.outbox.wire().check(info)?;
         let (size, limit) = (info.len() as u64, u64::from(self.limit));
         if size > limit { Err(ErrorKind::TooLarge { size, limit }.into()) } else { Ok(()) }
     }
@@ -87,6 +88,14 @@ impl<T: Transport> Sender<T> {
             return push(&mut self.outlet, kind, body, deadline, &mut waiting);
         }
         push(&mut self.outlet, kind, body, deadline, &mut self.waiting)
+    }
+
+    /// On a foreign wire the end is one.
+    fn say_goodbye(&mut self, deadline: Deadline) -> Result<()> {
+        if self.outlet.outbox.wire().is_foreign() {
+            return Ok(());
+        }
+        self.push(FrameKind::Goodbye, &[], deadline)
     }
 
     #[inline]
@@ -127,7 +136,7 @@ impl<T: Transport> Sender<T> {
     fn leave(&mut self, deadline: Deadline) -> Result<()> {
         let deadline = deadline.started(self.waiting.seams.now());
         if matches!(self.outlet.stage, Stage::Greeting | Stage::Open) {
-            match self.push(FrameKind::Goodbye, &[], deadline) {
+            match self.say_goodbye(deadline) {
                 Ok(()) => self.outlet.stage = Stage::Leaving,
                 Err(error) if gave_up(&error) => return Err(error),
                 Err(_) => {}
@@ -135,7 +144,7 @@ impl<T: Transport> Sender<T> {
         }
         if self.outlet.stage == Stage::Leaving {
             match drive(&mut Flush(&mut self.outlet), deadline, &mut self.waiting.unstoppable()) {
-                Ok(()) => self.outlet.stage = Stage::Ended,
+                Ok(()) => self.outlet.end(),
                 Err(error) if gave_up(&error) => return Err(error),
                 Err(_) => {}
             }

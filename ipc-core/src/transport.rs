@@ -26,6 +26,9 @@ pub trait Transport: fmt::Debug + Sized + Send + 'static {
     const SCHEME: &'static str;
     /// How it differs from the others, openly.
     const CAPABILITIES: Capabilities;
+    /// Whether those can come over it who never heard of hobnob ([`Wire`](crate::Wire)): its roads carry the bytes and
+    /// nothing else, and nothing in the hello is needed to tell who came.
+    const FOREIGN_WIRES: bool = false;
 
     /// Takes clients in.
     type Listener: Listener<Self>;
