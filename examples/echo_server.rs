@@ -5,8 +5,8 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use hobnob::{
-    Address, AnyConnection, AnyServer, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result, ServerOptions,
-    StopHandle, Wire,
+    Address, AnyConnection, AnyServer, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result,
+    ServerOptions, StopHandle, Wire,
 };
 use nix::unistd::geteuid;
 

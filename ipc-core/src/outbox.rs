@@ -133,7 +133,9 @@ impl Outbox {
             }
             Wire::Raw => self.ends.iter().filter(|end| **end > self.sent).count(),
             Wire::Delimited(delimiter) => self.rest().iter().filter(|byte| **byte == delimiter).count(),
-            Wire::Fixed(size) => self.rest().len().div_ceil(usize::try_from(size.get()).unwrap_or(usize::MAX)),
+            Wire::Fixed(size) => {
+                self.rest().len().div_ceil(usize::try_from(size.get()).unwrap_or(usize::MAX))
+            }
         }
     }
 
@@ -201,15 +203,14 @@ impl Outbox {
 }
 
 #[cfg(test)]
+mod foreign_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn outbox() -> Outbox {
-        over(Wire::Native)
-    }
-
-    fn over(wire: Wire) -> Outbox {
-        Outbox::new(Arc::default(), wire)
+        Outbox::new(Arc::default(), Wire::Native)
     }
 
     fn put(outbox: &mut Outbox, body: &[u8]) -> usize {

@@ -222,7 +222,8 @@ pub trait Rx: Wait + AsFd {
     /// [`Tx::try_send`].
     ///
     /// # Errors
-    /// `WouldBlock`. A peer that is gone is [`Got::End`], after the last byte that it sent.
+    /// `WouldBlock`. A peer that is gone is [`Got::End`], after the last byte that it sent; or `ConnectionReset`, if it is
+    /// known that it went without all that we had sent.
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got>;
 
     /// Ends this direction: the peer's sends fail from now on.

@@ -164,8 +164,17 @@ mod tests {
 
     #[test]
     fn what_is_no_wire_is_told_what_was_expected() {
-        for text in ["", "Raw", "lines", "fixed", "fixed:", "fixed:0", "fixed:-1", "fixed:4294967296", "delimited:256"]
-        {
+        for text in [
+            "",
+            "Raw",
+            "lines",
+            "fixed",
+            "fixed:",
+            "fixed:0",
+            "fixed:-1",
+            "fixed:4294967296",
+            "delimited:256",
+        ] {
             let error = text.parse::<Wire>().unwrap_err().to_string();
             assert!(error.contains("expected") && error.contains(text), "{text:?}: {error}");
         }

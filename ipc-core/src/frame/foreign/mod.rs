@@ -61,7 +61,8 @@ impl Decoder {
 
     /// Where the message ends that begins what has come, if that has come. Each byte is looked at once.
     fn end_in(&self, come: &[u8], delimiter: u8) -> Result<Option<usize>, &'static str> {
-        let found = find(delimiter, &come[self.searched..]).map(|at| self.searched + at);
+        let fresh = come.get(self.searched..).unwrap_or_default();
+        let found = find(delimiter, fresh).map(|at| self.searched + at);
         if found.unwrap_or(come.len()) > at_most(self.limit) { Err(OVER_LIMIT) } else { Ok(found) }
     }
 
