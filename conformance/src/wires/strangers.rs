@@ -220,13 +220,13 @@ pub fn two_wires_do_not_converse_and_nobody_is_harmed<S: Subject>() {
     thread::scope(|scope| {
         let native = scope.spawn(|| S::connect_with(address, &options));
         let mut served = server.accept_client().unwrap();
-        let mut hello = Vec::new();
-        while hello.len() < 8 {
-            let mut info = Vec::new();
+        // As an echo server does; a hello that comes back is no verdict.
+        let (mut info, mut hello) = (Vec::new(), Raw::<S::Transport>::greeting().len());
+        while hello > 0 {
             assert!(served.recv_info(&mut info).unwrap());
-            hello.extend(info);
+            served.send_info(&info).unwrap();
+            hello -= info.len();
         }
-        served.send_info(&hello).unwrap();
         let refused = native.join().unwrap();
         assert!(matches!(kind_of(&refused), Some(ErrorKind::Protocol { .. })), "{refused:?}");
     });
@@ -236,7 +236,8 @@ pub fn two_wires_do_not_converse_and_nobody_is_harmed<S: Subject>() {
     // It may be turned away before it has said this: it has no client file.
     let _ = foreign.send_info(b"hello, is this the line server?");
     accept_until(&mut server, |stats| stats.refused_in_all() == 1, "one who says no hello");
-    assert!(!matches!(foreign.recv_borrowed(), Ok(Some(_))), "there are no lines");
+    // There may be a line in the verdict that it does not understand, and then there is an end.
+    while let Ok(Some(_)) = foreign.recv_borrowed() {}
     let (mut client, mut served) = stage.pair(&mut server);
     client.send_info(b"unharmed").unwrap();
     assert_eq!(served.recv_borrowed().unwrap(), Some(&b"unharmed"[..]));
