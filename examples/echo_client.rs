@@ -71,7 +71,7 @@ fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn echo(server: &mut AnyConnection, info: &[u8]) -> Result<()> {
-    println!("{}", String::from_utf8_lossy(round_trip(server, info)?));
+    println!("{}", String::from_utf8_lossy(&round_trip(server, info)?));
     Ok(())
 }
 
@@ -96,7 +96,15 @@ fn measure(server: &mut AnyConnection, count: u32, size: usize) -> Result<()> {
     Ok(())
 }
 
-fn round_trip<'a>(server: &'a mut AnyConnection, info: &[u8]) -> Result<&'a [u8]> {
+/// On a raw wire the answer may come in pieces.
+fn round_trip(server: &mut AnyConnection, info: &[u8]) -> Result<Vec<u8>> {
     server.send_info(info)?;
-    server.recv_borrowed()?.ok_or_else(|| Error::from(ErrorKind::PeerGone))
+    let mut answer = Vec::new();
+    loop {
+        let piece = server.recv_borrowed()?.ok_or_else(|| Error::from(ErrorKind::PeerGone))?;
+        answer.extend_from_slice(piece);
+        if server.wire() != Wire::Raw || answer.len() >= info.len() {
+            return Ok(answer);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Address, Config, ConnectOptions, Deadline, Interests, IpcConnection, IpcDial, IpcReceiver, IpcSender,
-    Link, Peer, Receiver, Result, Sender, StopHandle, Transport, Wait, WaitStrategy, connecting,
+    Link, Peer, Receiver, Result, Sender, StopHandle, Transport, Wait, WaitStrategy, Wire, connecting,
     drive::Waiting, pool::Pool, shares::Slot, watch::Watch,
 };
 
@@ -138,6 +138,10 @@ impl<T: Transport> IpcSender for Connection<T> {
 
     fn largest(&self) -> u32 {
         self.sender.largest()
+    }
+
+    fn wire(&self) -> Wire {
+        self.sender.wire()
     }
 
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {

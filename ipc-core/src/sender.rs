@@ -219,6 +219,10 @@ impl<T: Transport> IpcSender for Sender<T> {
         self.limit
     }
 
+    fn wire(&self) -> Wire {
+        self.outlet.outbox.wire()
+    }
+
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
         self.send_all(infos, deadline).map_err(|error| error.about("send_many", &self.shared.address))
     }
