@@ -57,7 +57,7 @@ impl<T: Transport> Intake<T> {
     /// The next frame, if all of it has come.
     #[inline]
     fn next_frame(&mut self) -> Result<Option<Frame>> {
-        match self.decoder.next_frame() {
+        match self.decoder.next_native() {
             Ok(frame) => Ok(frame),
             Err(what) => Err(self.violated(what)),
         }
@@ -114,9 +114,22 @@ impl<T: Transport> Intake<T> {
         if self.stage != Stage::Open {
             return self.check_open().map(|()| Some(None));
         }
+        if self.decoder.wire().is_foreign() {
+            return self.next_foreign();
+        }
         match self.next_frame()? {
             Some(frame) => self.message(frame).map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// On a foreign wire everything is a message. Apart, so that it costs the native one no more than a look.
+    #[inline(never)]
+    fn next_foreign(&mut self) -> Result<Option<Option<Frame>>> {
+        match self.decoder.next_foreign() {
+            Ok(Some(frame)) => self.message(frame).map(Some),
+            Ok(None) => Ok(None),
+            Err(what) => Err(self.violated(what)),
         }
     }
 

@@ -76,9 +76,10 @@ impl Outbox {
     }
 
     /// Keeps the rest of a frame of which a part has left; nothing else is here.
-    pub(crate) fn keep(&mut self, kind: FrameKind, rest: [&[u8]; 3]) {
-        self.make_room(rest.iter().map(|part| part.len()).sum());
-        rest.iter().for_each(|part| self.append(part));
+    pub(crate) fn keep(&mut self, kind: FrameKind, [first, second]: [&[u8]; 2]) {
+        self.make_room(first.len() + second.len());
+        self.append(first);
+        self.append(second);
         (self.torn, self.torn_kind) = (self.end, kind);
         self.mark_end();
     }
@@ -258,7 +259,7 @@ mod tests {
     fn the_rest_of_a_torn_frame_counts_by_its_kind() {
         for (kind, messages) in [(FrameKind::Data, 1), (FrameKind::Goodbye, 0)] {
             let mut outbox = outbox();
-            outbox.keep(kind, [b"tail", b"of it", b""]);
+            outbox.keep(kind, [b"tail", b"of it"]);
             put(&mut outbox, b"next");
             assert_eq!(outbox.messages(), messages + 1);
             outbox.went(9);

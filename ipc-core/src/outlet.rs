@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Error, ErrorKind, Interests, Result, Transport, Tx, Wait, Wire,
     drive::{Operation, Try, settle},
-    frame::{FrameKind, HEADER, header},
+    frame::{FrameKind, HEADER},
     outbox::Outbox,
     pool::Pool,
 };
@@ -124,52 +124,48 @@ impl<T: Transport> Operation for Flush<'_, T> {
 }
 
 /// Sends what is in the outbox and then a frame from where it is, without copying it.
-pub(crate) struct Push<'a, T: Transport> {
+pub(crate) struct Push<'a, T: Transport, P> {
     outlet: &'a mut Outlet<T>,
-    parts: Parts<'a>,
+    kind: FrameKind,
+    frame: P,
     sent: usize,
 }
 
-/// What a frame is made of: a header on the native wire, a delimiter behind it on one that has that.
-#[derive(Clone, Copy)]
-struct Parts<'a> {
-    kind: FrameKind,
-    wire: Wire,
-    header: [u8; HEADER],
-    body: &'a [u8],
+/// A frame as it is sent, in two parts, of which the second is not empty.
+pub(crate) trait Parts {
+    fn parts(&self) -> [&[u8]; 2];
 }
 
-impl Parts<'_> {
-    #[inline]
-    fn head(&self) -> &[u8] {
-        if self.wire.is_foreign() { &[] } else { &self.header }
-    }
+/// On the native wire. The size of a header is known when this is compiled.
+pub(crate) struct Framed<'a> {
+    pub(crate) header: [u8; HEADER],
+    pub(crate) body: &'a [u8],
+}
 
+impl Parts for Framed<'_> {
     #[inline]
-    fn len(&self) -> usize {
-        self.head().len() + self.body.len() + self.wire.tail().len()
-    }
-
-    /// What is left once `sent` bytes have gone.
-    #[inline]
-    fn unsent(&self, sent: usize) -> [&[u8]; 3] {
-        let body = sent.saturating_sub(self.head().len());
-        let tail = body.saturating_sub(self.body.len());
-        let left = [self.head().get(sent..), self.body.get(body..), self.wire.tail().get(tail..)];
-        left.map(Option::unwrap_or_default)
+    fn parts(&self) -> [&[u8]; 2] {
+        [&self.header, self.body]
     }
 }
 
-impl<'a, T: Transport> Push<'a, T> {
-    pub(crate) fn new(outlet: &'a mut Outlet<T>, kind: FrameKind, length: u32, body: &'a [u8]) -> Self {
-        let parts = Parts { kind, wire: outlet.outbox.wire(), header: header(kind, length), body };
-        Self { outlet, parts, sent: 0 }
+/// On a foreign wire.
+impl Parts for [&[u8]; 2] {
+    #[inline]
+    fn parts(&self) -> [&[u8]; 2] {
+        *self
+    }
+}
+
+impl<'a, T: Transport, P: Parts> Push<'a, T, P> {
+    pub(crate) fn new(outlet: &'a mut Outlet<T>, kind: FrameKind, frame: P) -> Self {
+        Self { outlet, kind, frame, sent: 0 }
     }
 
     /// Gives up: if a part of the frame has left, keeps the rest, so that it is accepted, and says so.
     pub(crate) fn give_up(self) -> bool {
         if self.sent > 0 {
-            self.outlet.outbox.keep(self.parts.kind, self.parts.unsent(self.sent));
+            self.outlet.outbox.keep(self.kind, unsent(self.frame.parts(), self.sent));
         }
         self.sent > 0
     }
@@ -183,23 +179,30 @@ impl<'a, T: Transport> Push<'a, T> {
     }
 }
 
-impl<T: Transport> Operation for Push<'_, T> {
+/// What is left of a frame of which `sent` bytes have gone.
+#[inline]
+fn unsent([first, second]: [&[u8]; 2], sent: usize) -> [&[u8]; 2] {
+    let second = second.get(sent.saturating_sub(first.len())..).unwrap_or_default();
+    [first.get(sent..).unwrap_or_default(), second]
+}
+
+impl<T: Transport, P: Parts> Operation for Push<'_, T, P> {
     type Output = ();
 
     #[inline]
     fn attempt(&mut self, may_block: bool) -> Result<Try<()>> {
         let Outlet { tx, outbox, .. } = &mut *self.outlet;
-        let [head, body, tail] = self.parts.unsent(self.sent);
-        let bufs = [outbox.rest(), head, body, tail].map(IoSlice::new);
-        // What leaves first is empty first: the outbox before the header, the header before the body.
+        let [first, second] = unsent(self.frame.parts(), self.sent);
+        let bufs = [outbox.rest(), first, second].map(IoSlice::new);
+        // Whatever is not empty is at the end: the outbox leaves before the frame, and its first part before the second.
         let empty = bufs.iter().take_while(|buf| buf.is_empty()).count();
-        let end = if tail.is_empty() { bufs.len() - 1 } else { bufs.len() };
-        match settle(|| tx.try_send(&bufs[empty..end], may_block)) {
+        match settle(|| tx.try_send(&bufs[empty..], may_block)) {
             Ok(Some(sent)) => self.went(sent),
             Ok(None) => return Ok(Try::NotNow),
             Err(error) => return Err(self.outlet.broke(error)),
         }
-        Ok(if self.sent < self.parts.len() { Try::Again } else { Try::Done(()) })
+        let [first, second] = self.frame.parts();
+        Ok(if self.sent < first.len() + second.len() { Try::Again } else { Try::Done(()) })
     }
 
     fn arm(&mut self) -> io::Result<bool> {

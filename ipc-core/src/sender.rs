@@ -11,9 +11,9 @@ use crate::{
     WaitStrategy, Wire,
     connection::Shared,
     drive::{Waiting, drive},
-    frame::{FrameKind, HEADER},
+    frame::{FrameKind, HEADER, header},
     outbox::FULL,
-    outlet::{Flush, Outlet, Push, Stage},
+    outlet::{Flush, Framed, Outlet, Parts, Push, Stage},
     strategy::Spinner,
 };
 
@@ -23,6 +23,8 @@ pub struct Sender<T: Transport> {
     pub(crate) outlet: Outlet<T>,
     /// The largest message the other side receives.
     limit: u32,
+    /// Up to this size a message will do without a look at it.
+    surely: u64,
     deadline: Deadline,
     traffic: Traffic,
     pub(crate) waiting: Waiting,
@@ -37,12 +39,13 @@ const DISCONNECT: Duration = Duration::from_secs(5);
 impl<T: Transport> Sender<T> {
     pub(crate) fn greeting(tx: T::Tx, shared: Arc<Shared>, waiting: Waiting, wire: Wire) -> Self {
         let (outlet, traffic) = (Outlet::new(tx, shared.pool.clone(), wire), Traffic::default());
-        Self { outlet, limit: 0, deadline: Deadline::Forever, traffic, waiting, shared }
+        Self { outlet, limit: 0, surely: 0, deadline: Deadline::Forever, traffic, waiting, shared }
     }
 
     /// The handshake is over: the other side receives up to `limit` bytes.
     pub(crate) fn open(&mut self, limit: u32) {
         (self.outlet.stage, self.limit) = (Stage::Open, limit);
+        self.surely = if self.wire().is_foreign() { 0 } else { limit.into() };
     }
 
     /// What has been sent.
@@ -75,8 +78,13 @@ impl<T: Transport> Sender<T> {
     #[inline]
     fn check(&self, info: &[u8]) -> Result<()> {
         self.outlet.check_open()?;
-        self.outlet.outbox.wire().check(info)?;
+        if info.len() as u64 > self.surely { self.check_further(info) } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn check_further(&self, info: &[u8]) -> Result<()> {
         let (size, limit) = (info.len() as u64, u64::from(self.limit));
+        self.outlet.outbox.wire().check(info)?;
         if size > limit { Err(ErrorKind::TooLarge { size, limit }.into()) } else { Ok(()) }
     }
 
@@ -173,9 +181,21 @@ fn push<T: Transport>(
             if nothing_left || !gave_up(&error) { Err(error) } else { Ok(()) }
         });
     }
-    let mut frame = Push::new(outlet, kind, length(body), body);
-    drive(&mut frame, deadline, waiting).or_else(|error| {
-        let accepted = gave_up(&error) && frame.give_up();
+    let wire = outlet.outbox.wire();
+    if wire.is_foreign() {
+        return push_from_there(Push::new(outlet, kind, wire.parts(body)), deadline, waiting);
+    }
+    let framed = Framed { header: header(kind, length(body)), body };
+    push_from_there(Push::new(outlet, kind, framed), deadline, waiting)
+}
+
+fn push_from_there<T: Transport, P: Parts>(
+    mut push: Push<'_, T, P>,
+    deadline: Deadline,
+    waiting: &mut Waiting,
+) -> Result<()> {
+    drive(&mut push, deadline, waiting).or_else(|error| {
+        let accepted = gave_up(&error) && push.give_up();
         if accepted { Ok(()) } else { Err(error) }
     })
 }

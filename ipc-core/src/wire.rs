@@ -50,14 +50,16 @@ impl Wire {
         if let Self::Delimited(delimiter) = self { slice::from_ref(delimiter) } else { &[] }
     }
 
-    /// Whether the other side would see where this message ends.
-    #[inline]
-    pub(crate) fn check(self, info: &[u8]) -> Result<()> {
-        if self.is_foreign() { self.check_foreign(info) } else { Ok(()) }
+    /// What is sent for a message without a header, in two parts: the second is not empty if the message is not.
+    pub(crate) fn parts<'a>(&'a self, body: &'a [u8]) -> [&'a [u8]; 2] {
+        match self.tail() {
+            [] => [&[], body],
+            tail => [body, tail],
+        }
     }
 
-    #[inline(never)]
-    fn check_foreign(self, info: &[u8]) -> Result<()> {
+    /// Whether the other side would see where this message ends.
+    pub(crate) fn check(self, info: &[u8]) -> Result<()> {
         match self {
             Self::Raw if info.is_empty() => Err(ErrorKind::EmptyMessage.into()),
             Self::Delimited(delimiter) => match find(delimiter, info) {

@@ -145,8 +145,9 @@ impl Decoder {
         if self.wire.is_foreign() { self.next_foreign() } else { self.next_native() }
     }
 
+    /// The same on the native wire.
     #[inline]
-    pub(super) fn next_native(&mut self) -> Result<Option<Frame>, &'static str> {
+    pub(crate) fn next_native(&mut self) -> Result<Option<Frame>, &'static str> {
         if self.body.is_under_way() {
             return self.next_apart();
         }

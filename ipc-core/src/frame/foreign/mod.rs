@@ -15,10 +15,10 @@ const OVER_LIMIT: &str = "message over the limit";
 
 impl Decoder {
     #[inline(never)]
-    pub(super) fn next_foreign(&mut self) -> Result<Option<Frame>, &'static str> {
+    pub(crate) fn next_foreign(&mut self) -> Result<Option<Frame>, &'static str> {
         match self.wire {
-            Wire::Native => self.next_native(),
-            Wire::Raw => Ok(self.next_read()),
+            // The native wire is read elsewhere.
+            Wire::Raw | Wire::Native => Ok(self.next_read()),
             Wire::Delimited(delimiter) => self.next_delimited(delimiter),
             Wire::Fixed(size) => self.next_fixed(size.get()),
         }
