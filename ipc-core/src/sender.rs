@@ -23,7 +23,7 @@ pub struct Sender<T: Transport> {
     pub(crate) outlet: Outlet<T>,
     /// The largest message the other side receives.
     limit: u32,
-    /// Up to this size a message will do without a look at it.
+    /// Below this size a message will do without a look at it.
     surely: u64,
     deadline: Deadline,
     traffic: Traffic,
@@ -45,7 +45,7 @@ impl<T: Transport> Sender<T> {
     /// The handshake is over: the other side receives up to `limit` bytes.
     pub(crate) fn open(&mut self, limit: u32) {
         (self.outlet.stage, self.limit) = (Stage::Open, limit);
-        self.surely = if self.wire().is_foreign() { 0 } else { limit.into() };
+        self.surely = if self.wire().is_foreign() { 0 } else { u64::from(limit) + 1 };
     }
 
     /// What has been sent.
@@ -78,7 +78,7 @@ impl<T: Transport> Sender<T> {
     #[inline]
     fn check(&self, info: &[u8]) -> Result<()> {
         self.outlet.check_open()?;
-        if info.len() as u64 > self.surely { self.check_further(info) } else { Ok(()) }
+        if (info.len() as u64) < self.surely { Ok(()) } else { self.check_further(info) }
     }
 
     #[inline(never)]
