@@ -8,7 +8,7 @@ use std::{
 
 use clap::Parser;
 use hobnob::{
-    Address, AnyConnection, ConnectOptions, Deadline, Error, ErrorKind, IpcReceiver, IpcSender, Result,
+    Address, AnyConnection, ConnectOptions, Deadline, Error, ErrorKind, IpcReceiver, IpcSender, Result, Wire,
 };
 
 /// Sends messages to an echo server and prints what comes back.
@@ -27,6 +27,9 @@ struct Arguments {
     /// How long connecting and each message may take, in seconds
     #[arg(long, default_value = "5", value_parser = seconds)]
     timeout: Duration,
+    /// How messages look on the way, as the server has it: native, raw, line or fixed:SIZE
+    #[arg(long, default_value_t)]
+    wire: Wire,
 }
 
 fn seconds(text: &str) -> std::result::Result<Duration, String> {
@@ -49,8 +52,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let patience = Deadline::Within(arguments.timeout);
-    let mut server =
-        AnyConnection::connect_with(&arguments.address, &ConnectOptions::new().deadline(patience))?;
+    let options = ConnectOptions::new().deadline(patience).wire(arguments.wire);
+    let mut server = AnyConnection::connect_with(&arguments.address, &options)?;
     server.set_send_deadline(patience);
     server.set_recv_deadline(patience);
     if let Some(count) = arguments.count {
@@ -68,7 +71,7 @@ fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn echo(server: &mut AnyConnection, info: &[u8]) -> Result<()> {
-    println!("{}", String::from_utf8_lossy(round_trip(server, info)?));
+    println!("{}", String::from_utf8_lossy(&round_trip(server, info)?));
     Ok(())
 }
 
@@ -93,7 +96,15 @@ fn measure(server: &mut AnyConnection, count: u32, size: usize) -> Result<()> {
     Ok(())
 }
 
-fn round_trip<'a>(server: &'a mut AnyConnection, info: &[u8]) -> Result<&'a [u8]> {
+/// On a raw wire the answer may come in pieces.
+fn round_trip(server: &mut AnyConnection, info: &[u8]) -> Result<Vec<u8>> {
     server.send_info(info)?;
-    server.recv_borrowed()?.ok_or_else(|| Error::from(ErrorKind::PeerGone))
+    let mut answer = Vec::new();
+    loop {
+        let piece = server.recv_borrowed()?.ok_or_else(|| Error::from(ErrorKind::PeerGone))?;
+        answer.extend_from_slice(piece);
+        if server.wire() != Wire::Raw || answer.len() >= info.len() {
+            return Ok(answer);
+        }
+    }
 }

@@ -1,21 +1,40 @@
-//! Echoes every message of every client: `echo_server ADDRESS`, such as `calc`, `unix:calc` or `fifo:calc`.
+//! Echoes every message of every client: `echo_server ADDRESS`, such as `calc`, `unix:calc` or `fifo:calc`; with
+//! `--wire raw` or `--wire line` also those of clients that never heard of hobnob.
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::Parser;
-use hobnob::{Address, AnyConnection, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result, StopHandle};
+use clap::{Parser, ValueEnum};
+use hobnob::{
+    Address, AnyConnection, AnyServer, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result,
+    ServerOptions, StopHandle, Wire,
+};
+use nix::unistd::geteuid;
 
 /// Echoes every message of every client until SIGINT or SIGTERM.
 #[derive(Parser)]
 struct Arguments {
     /// NAME, SCHEME:NAME or unix:/PATH
     address: Address,
+    /// How messages look on the way: native, raw, line or fixed:SIZE
+    #[arg(long, default_value_t)]
+    wire: Wire,
+    /// Who may come in
+    #[arg(long, value_enum, default_value_t = Allow::SameUid)]
+    allow: Allow,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Allow {
+    /// Clients of our own uid
+    SameUid,
+    /// Whoever can reach the address
+    Any,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     env_logger::init();
-    match run(&arguments.address) {
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("echo_server: {error}");
@@ -24,10 +43,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(address: &Address) -> Result<()> {
+fn run(Arguments { address, wire, allow }: &Arguments) -> Result<()> {
     // First of all: threads inherit the blocked signals.
     let stop = StopHandle::on_interrupt()?;
-    let mut server = hobnob::new_server(address)?;
+    let (us, any) = (geteuid().as_raw(), matches!(allow, Allow::Any));
+    let options = ServerOptions::new().wire(*wire).allow(move |peer| any || peer.uid == Some(us));
+    let mut server = AnyServer::new_server_with(address, &options)?;
     server.stop_with(&stop);
     log::info!("serving as {}", server.address());
     println!("listening on {address}");

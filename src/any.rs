@@ -8,7 +8,7 @@ use std::{
 use ipc_core::{
     Address, ConnectOptions, Connection, Deadline, Error, Interests, IpcConnection, IpcDial, IpcReceiver,
     IpcSender, IpcServer, Peer, Result, Server, ServerOptions, ServerStats, StopHandle, Transport,
-    WaitStrategy, connect,
+    WaitStrategy, Wire, connect,
 };
 
 use crate::{
@@ -229,6 +229,10 @@ impl IpcSender for AnyConnection {
 
     fn largest(&self) -> u32 {
         self.0.largest()
+    }
+
+    fn wire(&self) -> Wire {
+        self.0.wire()
     }
 
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {

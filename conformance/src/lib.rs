@@ -25,6 +25,7 @@ mod subject;
 mod threads;
 mod waiting;
 mod watchdog;
+mod wires;
 
 use std::io::Write;
 
@@ -43,6 +44,7 @@ pub use subject::{Handler, Subject, survive};
 pub use threads::*;
 pub use waiting::*;
 pub use watchdog::{in_crate, watched};
+pub use wires::*;
 
 /// A `#[test]` for every promise, over this transport; each within `around`, if that is given: a function that is
 /// passed the test, and runs it.
@@ -149,6 +151,37 @@ macro_rules! conformance_of_events {
             an_event_handler_sees_the_peer
             last_words_and_the_death_after_them_are_both_noticed
             one_that_dies_while_its_queue_is_full_is_noticed
+        }
+    };
+}
+
+/// The same for the promises of foreign wires, over a transport that carries them.
+#[macro_export]
+macro_rules! conformance_of_wires {
+    ($transport:ty) => {
+        $crate::promises! { $transport, $crate::as_it_is:
+            every_wire_carries_messages_whole_and_in_order
+            every_wire_carries_large_messages_both_ways
+            an_empty_line_is_a_message
+            what_a_wire_cannot_carry_is_refused_before_a_byte_leaves
+            fed_messages_leave_together_on_every_wire
+            the_end_of_one_direction_leaves_the_other
+            a_timed_out_tail_arrives_on_every_wire
+            what_was_accepted_arrives_and_nothing_else_on_every_wire
+            a_full_road_and_silence_would_block_on_every_wire
+            a_served_client_of_every_wire_is_answered
+            a_foreign_wire_needs_a_policy_and_a_limit_that_admits_something
+            a_stranger_is_ready_when_its_road_is_up
+            a_stranger_who_may_not_come_in_sees_the_end
+            one_stranger_too_many_sees_the_end_and_there_is_room_again
+            two_hundred_who_never_finish_a_line_stall_nobody
+            death_inside_a_message_is_truncated_on_every_wire
+            a_line_over_the_limit_is_told_before_its_end_has_come
+            one_who_sends_byte_by_byte_is_heard
+            one_who_stops_inside_a_message_is_given_up
+            binary_rubbish_is_lines_like_any_other
+            a_stranger_that_never_reads_keeps_nobody_waiting
+            two_wires_do_not_converse_and_nobody_is_harmed
         }
     };
 }

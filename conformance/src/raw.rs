@@ -1,7 +1,7 @@
 //! A client that speaks the protocol by hand, and so can break it.
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     time::Instant,
 };
 
@@ -64,6 +64,12 @@ impl<T: Transport> Raw<T> {
         frame(FrameKind::Hello, &Hello { terms, nonce: self.nonce() }.encode())
     }
 
+    /// A hello of anybody's: all have the same size.
+    #[must_use]
+    pub fn greeting() -> Vec<u8> {
+        frame(FrameKind::Hello, &Hello { terms: Self::terms(), nonce: [5; 16] }.encode())
+    }
+
     /// Says hello in these terms and hears the verdict; the server must be accepting meanwhile.
     pub fn greet(&mut self, terms: Terms) -> Verdict {
         self.write(&self.hello(terms));
@@ -100,17 +106,14 @@ impl<T: Transport> Raw<T> {
             if let Some(found) = self.decoder.next_frame().unwrap() {
                 return Some((found.kind, self.decoder.bytes(&found).to_vec()));
             }
-            match self.link.rx.try_recv(self.decoder.rooms().slices(), false) {
-                Ok(Got::Bytes(count)) => self.decoder.filled(count),
-                Ok(Got::End) => return None,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.link.rx.arm().unwrap() {
-                        wait(&self.link.rx);
-                    }
-                }
-                Err(_) => return None,
-            }
+            let count = receive(&mut self.link.rx, self.decoder.rooms().slices())?;
+            self.decoder.filled(count);
         }
+    }
+
+    /// Some of up to so many bytes, as they come; none at the end.
+    pub fn read_some(&mut self, room: &mut [u8]) -> Option<usize> {
+        receive(&mut self.link.rx, &mut [IoSliceMut::new(room)])
     }
 
     /// The verdict, or none if the server hangs up.
@@ -118,6 +121,22 @@ impl<T: Transport> Raw<T> {
         let (kind, body) = self.read_frame()?;
         assert_eq!(kind, FrameKind::Verdict);
         Some(Verdict::decode(&body).unwrap())
+    }
+}
+
+/// How many bytes have come, once some have; none at the end.
+fn receive(rx: &mut impl Rx, rooms: &mut [IoSliceMut<'_>]) -> Option<usize> {
+    loop {
+        match rx.try_recv(rooms, false) {
+            Ok(Got::Bytes(count)) => return Some(count),
+            Ok(Got::End) => return None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if rx.arm().unwrap() {
+                    wait(rx);
+                }
+            }
+            Err(_) => return None,
+        }
     }
 }
 

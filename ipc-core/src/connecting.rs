@@ -89,10 +89,13 @@ impl<T: Transport> Connecting<T> {
     /// `BadAddress`: the address is not one of this transport.
     pub fn new(at: &Address, options: &ConnectOptions) -> Result<Self> {
         let address: Arc<str> = at.over(T::SCHEME).to_string().into();
-        at.must_allow(T::SCHEME).map_err(|error| error.about("connect_to", &address))?;
+        let mut options = options.clone();
+        at.must_allow(T::SCHEME)
+            .and_then(|()| options.config.wire.settle::<T>(&mut options.config))
+            .map_err(|error| error.about("connect_to", &address))?;
         Ok(Self {
             at: at.clone(),
-            options: options.clone(),
+            options,
             address,
             places: VecDeque::new(),
             stage: Stage::Idle { until: None },
@@ -211,10 +214,22 @@ impl<T: Transport> Connecting<T> {
         if let Some(uid) = link.peer.uid.filter(|uid| !self.options.config.trusts(*uid)) {
             return Err(ErrorKind::ServerUntrusted { uid }.into());
         }
+        if self.options.config.wire.is_foreign() {
+            outgoing.welcome();
+            return Ok(Try::Done(Box::new(self.join(link))));
+        }
         let (connection, nonce) = self.greet(link)?;
         self.stage = Stage::Greeting(outgoing, connection, nonce);
         // Nobody has answered yet, most likely: it is not tried before it is waited for.
         Ok(Try::NotNow)
+    }
+
+    /// There is nobody to greet.
+    fn join(&self, link: Link<T>) -> Connection<T> {
+        let config = &self.options.config;
+        let mut connection = Connection::greeting(link, self.address.clone(), config, Pool::of_clients());
+        connection.open_foreign(config);
+        connection
     }
 
     fn greet(&mut self, link: Link<T>) -> Result<(Box<Connection<T>>, Nonce)> {

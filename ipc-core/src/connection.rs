@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Address, Config, ConnectOptions, Deadline, Interests, IpcConnection, IpcDial, IpcReceiver, IpcSender,
-    Link, Peer, Receiver, Result, Sender, StopHandle, Transport, Wait, WaitStrategy, connecting,
+    Link, Peer, Receiver, Result, Sender, StopHandle, Transport, Wait, WaitStrategy, Wire, connecting,
     drive::Waiting, pool::Pool, shares::Slot, watch::Watch,
 };
 
@@ -55,8 +55,8 @@ impl<T: Transport> Connection<T> {
         let (made_by, slot) = (std::process::id(), OnceLock::new());
         let shared = Arc::new(Shared { address, peer: link.peer, made_by, pool, slot });
         Self {
-            sender: Sender::greeting(link.tx, shared.clone(), waiting.clone()),
-            receiver: Receiver::greeting(link.rx, shared, waiting),
+            sender: Sender::greeting(link.tx, shared.clone(), waiting.clone(), config.wire),
+            receiver: Receiver::greeting(link.rx, shared, waiting, config.wire),
         }
     }
 
@@ -70,6 +70,12 @@ impl<T: Transport> Connection<T> {
     pub(crate) fn open(&mut self, ours: u32, theirs: u32) {
         self.receiver.open(ours);
         self.sender.open(theirs);
+    }
+
+    /// There is no handshake: the peer said nothing of a limit, so ours is for both directions.
+    pub(crate) fn open_foreign(&mut self, config: &Config) {
+        let largest = config.wire.largest(config.limits.message);
+        self.open(largest, largest);
     }
 
     /// Two halves for two threads. Dropping one closes its direction only.
@@ -132,6 +138,10 @@ impl<T: Transport> IpcSender for Connection<T> {
 
     fn largest(&self) -> u32 {
         self.sender.largest()
+    }
+
+    fn wire(&self) -> Wire {
+        self.sender.wire()
     }
 
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {

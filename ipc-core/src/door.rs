@@ -36,10 +36,32 @@ impl Door {
         let mut connection = self.connection(link);
         if admitted {
             connection.receiver.intake.decoder.charge_to(account);
-            return Step::Wait(Stage::Hello(connection, nonce));
+            return match self.config.wire.is_foreign() {
+                true => self.take_in(connection),
+                false => Step::Wait(Stage::Hello(connection, nonce)),
+            };
         }
         self.say_no(&mut connection, Refusal::NotAdmitted, Nonce::default());
         Step::Refused(Refusal::NotAdmitted)
+    }
+
+    /// One that says no hello is ready at once.
+    fn take_in<T: Transport>(&self, mut connection: Box<Connection<T>>) -> Step<T> {
+        if let Err(reason) = self.seat(&connection) {
+            return Step::Refused(reason);
+        }
+        connection.open_foreign(&self.config);
+        Step::Up(connection)
+    }
+
+    /// Takes one of the places for clients, until the connection is gone.
+    fn seat<T: Transport>(&self, connection: &Connection<T>) -> Result<(), Refusal> {
+        match self.clients.take(Some(connection.peer())) {
+            Ok(slot) => connection.hold(slot),
+            Err(NoPlace::Full) => return Err(Refusal::Busy),
+            Err(NoPlace::OverShare) => return Err(Refusal::OverShare),
+        }
+        Ok(())
     }
 
     pub(crate) fn answer<T: Transport>(
@@ -59,10 +81,8 @@ impl Door {
         if expected.is_some_and(|expected| expected != hello.nonce) {
             return self.refuse(connection, Refusal::Malformed, Nonce::default());
         }
-        match self.clients.take(Some(connection.peer())) {
-            Ok(slot) => connection.hold(slot),
-            Err(NoPlace::Full) => return self.refuse(connection, Refusal::Busy, hello.nonce),
-            Err(NoPlace::OverShare) => return self.refuse(connection, Refusal::OverShare, hello.nonce),
+        if let Err(reason) = self.seat(&connection) {
+            return self.refuse(connection, reason, hello.nonce);
         }
         match self.say(&mut connection, None, hello.nonce) {
             Some(nonce) => Step::Wait(Stage::Ready(connection, nonce, hello.terms)),
@@ -106,6 +126,10 @@ impl Door {
         refusal: Option<Refusal>,
         echo: Nonce,
     ) -> Option<Nonce> {
+        if self.config.wire.is_foreign() {
+            // It would be taken for a message.
+            return None;
+        }
         let nonce = random().ok()?;
         let verdict = Verdict { terms: self.terms.clone(), refusal, echo, nonce };
         connection.sender.post(FrameKind::Verdict, &verdict.encode()).ok()?;

@@ -40,6 +40,13 @@ pub enum ErrorKind {
         /// What was wrong, and what was expected.
         why: String,
     },
+    /// These options do not go together, or not with this transport: the text says what was wrong and what was
+    /// expected.
+    #[error("bad options: {why}")]
+    BadOptions {
+        /// What was wrong, and what was expected.
+        why: String,
+    },
     /// A directory or file is not safe to use: the text says what was found and what was expected.
     #[error("denied: {why}")]
     Denied {
@@ -113,6 +120,25 @@ pub enum ErrorKind {
         size: u64,
         /// The largest admitted, in bytes.
         limit: u64,
+    },
+    /// An empty message on a [raw](crate::Wire::Raw) wire, where nobody could receive it. Nothing left.
+    #[error("an empty message cannot be sent as raw bytes; expected at least one byte")]
+    EmptyMessage,
+    /// The message contains the byte that ends messages on this [wire](crate::Wire::Delimited). Not one byte left.
+    #[error("the message has the delimiter {delimiter:#04x} at byte {at}; expected none inside of a message")]
+    DelimiterInside {
+        /// The byte that ends messages.
+        delimiter: u8,
+        /// Where in the message it is first, from 0 on.
+        at: u64,
+    },
+    /// The message has another size than those on this [wire](crate::Wire::Fixed). Not one byte left.
+    #[error("message of {size} bytes on a wire where each has {expected}")]
+    WrongSize {
+        /// The message's size in bytes.
+        size: u64,
+        /// The size of every message, in bytes.
+        expected: u32,
     },
     /// The other side is gone: a receive found the end without a goodbye, or a send found nobody to receive.
     #[error("the peer is gone")]
@@ -193,6 +219,12 @@ impl Error {
     #[must_use]
     pub fn bad_address(why: impl Into<String>) -> Self {
         Self::new(ErrorKind::BadAddress { why: why.into() })
+    }
+
+    /// Options that do not go together.
+    #[must_use]
+    pub fn bad_options(why: impl Into<String>) -> Self {
+        Self::new(ErrorKind::BadOptions { why: why.into() })
     }
 
     /// Something that is not safe to use.
@@ -300,7 +332,12 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
             ErrorKind::NameInUse { .. } => io::ErrorKind::AddrInUse,
-            ErrorKind::BadAddress { .. } | ErrorKind::TooLarge { .. } => io::ErrorKind::InvalidInput,
+            ErrorKind::BadAddress { .. }
+            | ErrorKind::BadOptions { .. }
+            | ErrorKind::TooLarge { .. }
+            | ErrorKind::EmptyMessage
+            | ErrorKind::DelimiterInside { .. }
+            | ErrorKind::WrongSize { .. } => io::ErrorKind::InvalidInput,
             ErrorKind::Denied { .. } | ErrorKind::ServerUntrusted { .. } => io::ErrorKind::PermissionDenied,
             ErrorKind::NoSpace => io::ErrorKind::StorageFull,
             ErrorKind::NoSuchServer { .. } => io::ErrorKind::NotFound,

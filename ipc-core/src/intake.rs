@@ -3,7 +3,7 @@
 use std::{io, os::fd::AsFd, sync::Arc, time::Instant};
 
 use crate::{
-    Error, ErrorKind, Got, Interests, Result, Rx, Traffic, Transport, Wait,
+    Error, ErrorKind, Got, Interests, Result, Rx, Traffic, Transport, Wait, Wire,
     connection::Shared,
     drive::{Operation, Try, settle},
     frame::{Decoder, Frame, FrameKind},
@@ -29,8 +29,8 @@ enum Stage {
 }
 
 impl<T: Transport> Intake<T> {
-    pub(crate) fn new(rx: T::Rx, shared: Arc<Shared>) -> Self {
-        let decoder = Decoder::lent_by(shared.pool.clone(), hello::LARGEST);
+    pub(crate) fn new(rx: T::Rx, shared: Arc<Shared>, wire: Wire) -> Self {
+        let decoder = Decoder::lent_by(shared.pool.clone(), wire, hello::LARGEST);
         Self { rx, decoder, stage: Stage::Open, traffic: Traffic::default(), shared }
     }
 
@@ -57,7 +57,7 @@ impl<T: Transport> Intake<T> {
     /// The next frame, if all of it has come.
     #[inline]
     fn next_frame(&mut self) -> Result<Option<Frame>> {
-        match self.decoder.next_frame() {
+        match self.decoder.next_native() {
             Ok(frame) => Ok(frame),
             Err(what) => Err(self.violated(what)),
         }
@@ -74,10 +74,20 @@ impl<T: Transport> Intake<T> {
                 Ok(true)
             }
             Ok(None) => Ok(false),
-            Ok(Some(Got::End)) => Err(self.ended()),
+            Ok(Some(Got::End)) => self.came_to_the_end(),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.ended()),
             Err(error) => Err(self.broke(error.into())),
         }
+    }
+
+    /// The peer sends no more. Who knows no goodbye has no other way to say so.
+    #[cold]
+    fn came_to_the_end(&mut self) -> Result<bool> {
+        if self.decoder.wire().is_foreign() && !self.decoder.has_buffered() {
+            self.stage = Stage::Over;
+            return Ok(true);
+        }
+        Err(self.ended())
     }
 
     /// Whether there is nothing to hand out before something is read.
@@ -104,9 +114,22 @@ impl<T: Transport> Intake<T> {
         if self.stage != Stage::Open {
             return self.check_open().map(|()| Some(None));
         }
+        if self.decoder.wire().is_foreign() {
+            return self.next_foreign();
+        }
         match self.next_frame()? {
             Some(frame) => self.message(frame).map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// On a foreign wire everything is a message. Apart, so that it costs the native one no more than a look.
+    #[inline(never)]
+    fn next_foreign(&mut self) -> Result<Option<Option<Frame>>> {
+        match self.decoder.next_foreign() {
+            Ok(Some(frame)) => self.message(frame).map(Some),
+            Ok(None) => Ok(None),
+            Err(what) => Err(self.violated(what)),
         }
     }
 

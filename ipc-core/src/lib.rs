@@ -55,6 +55,7 @@ mod trace;
 mod transport;
 mod vocabulary;
 mod watch;
+mod wire;
 mod words;
 
 pub use address::{Address, Target};
@@ -88,6 +89,7 @@ pub use transport::{
     Tx, Up, Wait,
 };
 pub use vocabulary::{IpcConnecting, IpcConnection, IpcDial, IpcReceiver, IpcSender, IpcServer};
+pub use wire::Wire;
 
 /// The words as traits, and what they return.
 pub mod prelude {

@@ -9,7 +9,7 @@ use std::{
 
 use nix::unistd::geteuid;
 
-use crate::{Deadline, Limits, Peer, Seams, WaitStrategy};
+use crate::{Deadline, Error, Limits, Peer, Result, Seams, WaitStrategy, Wire};
 
 /// What the core and every transport are told; part of both kinds of options.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ use crate::{Deadline, Limits, Peer, Seams, WaitStrategy};
 pub struct Config {
     /// The bounds kept.
     pub limits: Limits,
+    /// How messages look on the way.
+    pub wire: Wire,
     /// Whether clients must show a client file.
     pub client_file: ClientFile,
     /// Whether other users can reach the server.
@@ -65,14 +67,15 @@ pub(crate) type Policy = Arc<dyn Fn(&Peer) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub struct ServerOptions {
     pub(crate) config: Config,
-    pub(crate) allow: Policy,
+    /// None was given: clients of our own uid only, where a default will do.
+    pub(crate) allow: Option<Policy>,
     pub(crate) accept: Deadline,
 }
 
 impl Default for ServerOptions {
     /// Clients of our own uid only; [`Limits::default`]; accept waits for ever.
     fn default() -> Self {
-        Self { config: Config::default(), allow: Arc::new(same_uid), accept: Deadline::Forever }
+        Self { config: Config::default(), allow: None, accept: Deadline::Forever }
     }
 }
 
@@ -86,7 +89,15 @@ impl ServerOptions {
     /// Admits exactly the peers for which `rule` says yes, instead of those of our own uid.
     #[must_use]
     pub fn allow(mut self, rule: impl Fn(&Peer) -> bool + Send + Sync + 'static) -> Self {
-        self.allow = Arc::new(rule);
+        self.allow = Some(Arc::new(rule));
+        self
+    }
+
+    /// How messages look on the way. With a [foreign wire](Wire) clients need not know hobnob, and nothing in what they
+    /// say shows that they are meant to come: [`allow`](Self::allow) must say who may, or `new_server` is `BadOptions`.
+    #[must_use]
+    pub fn wire(mut self, wire: Wire) -> Self {
+        self.config.wire = wire;
         self
     }
 
@@ -206,6 +217,20 @@ impl ServerOptions {
     }
 }
 
+impl ServerOptions {
+    /// Who may come in. The default is for those who say hello, and so mean to come.
+    pub(crate) fn policy(&self) -> Result<Policy> {
+        match &self.allow {
+            Some(rule) => Ok(rule.clone()),
+            None if self.config.wire.is_foreign() => Err(Error::bad_options(format!(
+                "no policy for a server with the wire {}; expected ServerOptions::allow to say who may come in",
+                self.config.wire
+            ))),
+            None => Ok(Arc::new(same_uid)),
+        }
+    }
+}
+
 impl fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerOptions")
@@ -268,6 +293,15 @@ impl ConnectOptions {
     #[must_use]
     pub fn wait_for_server(mut self, wait: bool) -> Self {
         self.wait_for_server = wait;
+        self
+    }
+
+    /// How messages look on the way; it must be the server's way. With a [foreign wire](Wire) the server need not know
+    /// hobnob, and the connection is ready as soon as the server's kernel has taken it: a server that turns us away shows
+    /// as the end of the stream.
+    #[must_use]
+    pub fn wire(mut self, wire: Wire) -> Self {
+        self.config.wire = wire;
         self
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    Wire,
     frame::{FrameKind, HEADER, header, parse_header},
     pool::{LITTLE, Memory, Pool},
 };
@@ -16,14 +17,26 @@ pub(crate) struct Outbox {
     /// Up to here it is the end of a frame whose beginning is not here any more; and what that is.
     torn: usize,
     torn_kind: FrameKind,
+    wire: Wire,
+    /// Where each message ends, on the one wire where the bytes do not show it.
+    ends: Vec<usize>,
 }
 
 /// More than this leaves without waiting for more to come.
 pub(crate) const FULL: usize = 64 * 1024;
+/// Marks of so many messages stay for the next ones.
+const FEW: usize = 16;
 
 impl Outbox {
-    pub(crate) fn new(pool: Arc<Pool>) -> Self {
-        Self { bytes: Memory::new(pool), sent: 0, end: 0, torn: 0, torn_kind: FrameKind::Data }
+    pub(crate) fn new(pool: Arc<Pool>, wire: Wire) -> Self {
+        let (bytes, torn_kind) = (Memory::new(pool), FrameKind::Data);
+        Self { bytes, sent: 0, end: 0, torn: 0, torn_kind, wire, ends: Vec::new() }
+    }
+
+    /// How what is put here becomes bytes.
+    #[inline]
+    pub(crate) fn wire(&self) -> Wire {
+        self.wire
     }
 
     #[inline]
@@ -40,6 +53,9 @@ impl Outbox {
     /// Puts a frame behind the others, and says where it begins.
     #[inline]
     pub(crate) fn put(&mut self, kind: FrameKind, length: u32, body: &[u8]) -> usize {
+        if self.wire.is_foreign() {
+            return self.put_foreign(body);
+        }
         self.make_room(HEADER + body.len());
         let begins = self.end;
         self.append(&header(kind, length));
@@ -47,12 +63,31 @@ impl Outbox {
         begins
     }
 
-    /// Keeps the rest of a frame of which a part has left; nothing else is here.
-    pub(crate) fn keep(&mut self, kind: FrameKind, head: &[u8], body: &[u8]) {
-        self.make_room(head.len() + body.len());
-        self.append(head);
+    /// The same where messages have no header; nothing but messages comes here then.
+    #[inline(never)]
+    fn put_foreign(&mut self, body: &[u8]) -> usize {
+        let wire = self.wire;
+        self.make_room(body.len() + wire.tail().len());
+        let begins = self.end;
         self.append(body);
+        self.append(wire.tail());
+        self.mark_end();
+        begins
+    }
+
+    /// Keeps the rest of a frame of which a part has left; nothing else is here.
+    pub(crate) fn keep(&mut self, kind: FrameKind, [first, second]: [&[u8]; 2]) {
+        self.make_room(first.len() + second.len());
+        self.append(first);
+        self.append(second);
         (self.torn, self.torn_kind) = (self.end, kind);
+        self.mark_end();
+    }
+
+    fn mark_end(&mut self) {
+        if self.wire == Wire::Raw {
+            self.ends.push(self.end);
+        }
     }
 
     /// Takes back the frame that begins there and is the last, unless a part of it has left.
@@ -60,6 +95,7 @@ impl Outbox {
         let whole = self.sent <= begins && begins < self.end;
         if whole {
             self.end = begins;
+            self.ends.pop();
             self.went(0);
         }
         whole
@@ -74,6 +110,15 @@ impl Outbox {
         }
         (self.sent, self.end, self.torn) = (0, 0, 0);
         self.bytes.rest();
+        if !self.ends.is_empty() {
+            self.forget_ends();
+        }
+    }
+
+    /// Many marks are memory that an idle connection does not keep.
+    fn forget_ends(&mut self) {
+        self.ends.clear();
+        self.ends.shrink_to(FEW);
     }
 
     /// Nothing of it will ever leave.
@@ -83,7 +128,16 @@ impl Outbox {
 
     /// How many messages have not left whole.
     pub(crate) fn messages(&self) -> usize {
-        self.frames().filter(|(kind, end)| *kind == FrameKind::Data && *end > self.sent).count()
+        match self.wire {
+            Wire::Native => {
+                self.frames().filter(|(kind, end)| *kind == FrameKind::Data && *end > self.sent).count()
+            }
+            Wire::Raw => self.ends.iter().filter(|end| **end > self.sent).count(),
+            Wire::Delimited(delimiter) => self.rest().iter().filter(|byte| **byte == delimiter).count(),
+            Wire::Fixed(size) => {
+                self.rest().len().div_ceil(usize::try_from(size.get()).unwrap_or(usize::MAX))
+            }
+        }
     }
 
     /// What each frame is and where it ends.
@@ -128,23 +182,36 @@ impl Outbox {
         if self.sent == 0 {
             return;
         }
-        let first = self.frames().find(|(_, end)| *end > self.sent);
-        let has_begun = self.frames().all(|(_, end)| end != self.sent);
-        if let Some((kind, end)) = first {
-            (self.torn, self.torn_kind) = (if has_begun { end - self.sent } else { 0 }, kind);
+        if self.wire.is_foreign() {
+            self.ends.retain(|end| *end > self.sent);
+            self.ends.iter_mut().for_each(|end| *end -= self.sent);
+        } else {
+            self.tear();
         }
         self.bytes.copy_within(self.sent..self.end, 0);
         self.end -= self.sent;
         self.sent = 0;
     }
+
+    /// Before the bytes that have left are forgotten: what is the first of the rest, and whether it has begun.
+    fn tear(&mut self) {
+        let first = self.frames().find(|(_, end)| *end > self.sent);
+        let has_begun = self.frames().all(|(_, end)| end != self.sent);
+        if let Some((kind, end)) = first {
+            (self.torn, self.torn_kind) = (if has_begun { end - self.sent } else { 0 }, kind);
+        }
+    }
 }
+
+#[cfg(test)]
+mod foreign_tests;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn outbox() -> Outbox {
-        Outbox::new(Arc::default())
+        Outbox::new(Arc::default(), Wire::Native)
     }
 
     fn put(outbox: &mut Outbox, body: &[u8]) -> usize {
@@ -192,7 +259,7 @@ mod tests {
     fn the_rest_of_a_torn_frame_counts_by_its_kind() {
         for (kind, messages) in [(FrameKind::Data, 1), (FrameKind::Goodbye, 0)] {
             let mut outbox = outbox();
-            outbox.keep(kind, b"tail", b"of it");
+            outbox.keep(kind, [b"tail", b"of it"]);
             put(&mut outbox, b"next");
             assert_eq!(outbox.messages(), messages + 1);
             outbox.went(9);
@@ -203,7 +270,7 @@ mod tests {
     #[test]
     fn large_memory_is_given_back_once_everything_has_left() {
         let pool = Arc::<Pool>::default();
-        let mut outbox = Outbox::new(pool.clone());
+        let mut outbox = Outbox::new(pool.clone(), Wire::Native);
         put(&mut outbox, b"little");
         put(&mut outbox, &[7; 2000]);
         outbox.went(outbox.rest().len());

@@ -7,9 +7,9 @@ use std::{
 };
 
 use crate::{
-    Error, ErrorKind, Interests, Result, Transport, Tx, Wait,
+    Error, ErrorKind, Interests, Result, Transport, Tx, Wait, Wire,
     drive::{Operation, Try, settle},
-    frame::{FrameKind, HEADER, header},
+    frame::{FrameKind, HEADER},
     outbox::Outbox,
     pool::Pool,
 };
@@ -28,15 +28,15 @@ pub(crate) enum Stage {
     Open,
     /// The goodbye is accepted, and perhaps still in the outbox.
     Leaving,
-    /// The goodbye has left. It is the peer's word for the end: nothing else ends the direction.
+    /// The goodbye has left. It is the peer's word for the end: nothing else ends the direction, but on a foreign wire.
     Ended,
     /// A send failed for good.
     Broken(ErrorKind),
 }
 
 impl<T: Transport> Outlet<T> {
-    pub(crate) fn new(tx: T::Tx, pool: Arc<Pool>) -> Self {
-        Self { tx, stage: Stage::Greeting, outbox: Outbox::new(pool) }
+    pub(crate) fn new(tx: T::Tx, pool: Arc<Pool>, wire: Wire) -> Self {
+        Self { tx, stage: Stage::Greeting, outbox: Outbox::new(pool, wire) }
     }
 
     #[inline]
@@ -66,6 +66,14 @@ impl<T: Transport> Outlet<T> {
             }
         }
         Ok(true)
+    }
+
+    /// The goodbye has left; where there is none, the end is the peer's word for it.
+    pub(crate) fn end(&mut self) {
+        if self.outbox.wire().is_foreign() {
+            self.tx.finish();
+        }
+        self.stage = Stage::Ended;
     }
 
     pub(crate) fn undelivered(&self) -> Error {
@@ -116,24 +124,48 @@ impl<T: Transport> Operation for Flush<'_, T> {
 }
 
 /// Sends what is in the outbox and then a frame from where it is, without copying it.
-pub(crate) struct Push<'a, T: Transport> {
+pub(crate) struct Push<'a, T: Transport, P> {
     outlet: &'a mut Outlet<T>,
     kind: FrameKind,
-    header: [u8; HEADER],
-    body: &'a [u8],
+    frame: P,
     sent: usize,
 }
 
-impl<'a, T: Transport> Push<'a, T> {
-    pub(crate) fn new(outlet: &'a mut Outlet<T>, kind: FrameKind, length: u32, body: &'a [u8]) -> Self {
-        Self { outlet, kind, header: header(kind, length), body, sent: 0 }
+/// A frame as it is sent, in two parts, of which the second is not empty.
+pub(crate) trait Parts {
+    fn parts(&self) -> [&[u8]; 2];
+}
+
+/// On the native wire. The size of a header is known when this is compiled.
+pub(crate) struct Framed<'a> {
+    pub(crate) header: [u8; HEADER],
+    pub(crate) body: &'a [u8],
+}
+
+impl Parts for Framed<'_> {
+    #[inline]
+    fn parts(&self) -> [&[u8]; 2] {
+        [&self.header, self.body]
+    }
+}
+
+/// On a foreign wire.
+impl Parts for [&[u8]; 2] {
+    #[inline]
+    fn parts(&self) -> [&[u8]; 2] {
+        *self
+    }
+}
+
+impl<'a, T: Transport, P: Parts> Push<'a, T, P> {
+    pub(crate) fn new(outlet: &'a mut Outlet<T>, kind: FrameKind, frame: P) -> Self {
+        Self { outlet, kind, frame, sent: 0 }
     }
 
     /// Gives up: if a part of the frame has left, keeps the rest, so that it is accepted, and says so.
     pub(crate) fn give_up(self) -> bool {
         if self.sent > 0 {
-            let (head, body) = unsent(&self.header, self.body, self.sent);
-            self.outlet.outbox.keep(self.kind, head, body);
+            self.outlet.outbox.keep(self.kind, unsent(self.frame.parts(), self.sent));
         }
         self.sent > 0
     }
@@ -148,27 +180,29 @@ impl<'a, T: Transport> Push<'a, T> {
 }
 
 /// What is left of a frame of which `sent` bytes have gone.
-fn unsent<'a>(header: &'a [u8], body: &'a [u8], sent: usize) -> (&'a [u8], &'a [u8]) {
-    let body = body.get(sent.saturating_sub(HEADER)..).unwrap_or_default();
-    (header.get(sent..).unwrap_or_default(), body)
+#[inline]
+fn unsent([first, second]: [&[u8]; 2], sent: usize) -> [&[u8]; 2] {
+    let second = second.get(sent.saturating_sub(first.len())..).unwrap_or_default();
+    [first.get(sent..).unwrap_or_default(), second]
 }
 
-impl<T: Transport> Operation for Push<'_, T> {
+impl<T: Transport, P: Parts> Operation for Push<'_, T, P> {
     type Output = ();
 
     #[inline]
     fn attempt(&mut self, may_block: bool) -> Result<Try<()>> {
         let Outlet { tx, outbox, .. } = &mut *self.outlet;
-        let (head, body) = unsent(&self.header, self.body, self.sent);
-        let bufs = [outbox.rest(), head, body].map(IoSlice::new);
-        // Whatever is not empty is at the end: the outbox leaves before the header, the header before the body.
+        let [first, second] = unsent(self.frame.parts(), self.sent);
+        let bufs = [outbox.rest(), first, second].map(IoSlice::new);
+        // Whatever is not empty is at the end: the outbox leaves before the frame, and its first part before the second.
         let empty = bufs.iter().take_while(|buf| buf.is_empty()).count();
         match settle(|| tx.try_send(&bufs[empty..], may_block)) {
             Ok(Some(sent)) => self.went(sent),
             Ok(None) => return Ok(Try::NotNow),
             Err(error) => return Err(self.outlet.broke(error)),
         }
-        Ok(if self.sent < HEADER + self.body.len() { Try::Again } else { Try::Done(()) })
+        let [first, second] = self.frame.parts();
+        Ok(if self.sent < first.len() + second.len() { Try::Again } else { Try::Done(()) })
     }
 
     fn arm(&mut self) -> io::Result<bool> {

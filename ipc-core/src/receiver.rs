@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Deadline, Interests, IpcReceiver, Result, StopHandle, Traffic, Transport, Wait, WaitStrategy,
+    Deadline, Interests, IpcReceiver, Result, StopHandle, Traffic, Transport, Wait, WaitStrategy, Wire,
     connection::Shared,
     drive::{Waiting, drive},
     frame::Frame,
@@ -25,8 +25,8 @@ pub struct Receiver<T: Transport> {
 }
 
 impl<T: Transport> Receiver<T> {
-    pub(crate) fn greeting(rx: T::Rx, shared: Arc<Shared>, waiting: Waiting) -> Self {
-        Self { intake: Intake::new(rx, shared), deadline: Deadline::Forever, waiting }
+    pub(crate) fn greeting(rx: T::Rx, shared: Arc<Shared>, waiting: Waiting, wire: Wire) -> Self {
+        Self { intake: Intake::new(rx, shared, wire), deadline: Deadline::Forever, waiting }
     }
 
     /// The handshake is over: messages of up to `limit` bytes are received.

@@ -8,12 +8,12 @@ use std::{
 
 use crate::{
     Deadline, Error, ErrorKind, Interests, IpcSender, Result, StopHandle, Traffic, Transport, Tx, Wait,
-    WaitStrategy,
+    WaitStrategy, Wire,
     connection::Shared,
     drive::{Waiting, drive},
-    frame::{FrameKind, HEADER},
+    frame::{FrameKind, HEADER, header},
     outbox::FULL,
-    outlet::{Flush, Outlet, Push, Stage},
+    outlet::{Flush, Framed, Outlet, Parts, Push, Stage},
     strategy::Spinner,
 };
 
@@ -23,6 +23,8 @@ pub struct Sender<T: Transport> {
     pub(crate) outlet: Outlet<T>,
     /// The largest message the other side receives.
     limit: u32,
+    /// Below this size a message will do without a look at it.
+    surely: u64,
     deadline: Deadline,
     traffic: Traffic,
     pub(crate) waiting: Waiting,
@@ -35,14 +37,15 @@ const COPIED: usize = 1024 - HEADER;
 const DISCONNECT: Duration = Duration::from_secs(5);
 
 impl<T: Transport> Sender<T> {
-    pub(crate) fn greeting(tx: T::Tx, shared: Arc<Shared>, waiting: Waiting) -> Self {
-        let (outlet, traffic) = (Outlet::new(tx, shared.pool.clone()), Traffic::default());
-        Self { outlet, limit: 0, deadline: Deadline::Forever, traffic, waiting, shared }
+    pub(crate) fn greeting(tx: T::Tx, shared: Arc<Shared>, waiting: Waiting, wire: Wire) -> Self {
+        let (outlet, traffic) = (Outlet::new(tx, shared.pool.clone(), wire), Traffic::default());
+        Self { outlet, limit: 0, surely: 0, deadline: Deadline::Forever, traffic, waiting, shared }
     }
 
     /// The handshake is over: the other side receives up to `limit` bytes.
     pub(crate) fn open(&mut self, limit: u32) {
         (self.outlet.stage, self.limit) = (Stage::Open, limit);
+        self.surely = if self.wire().is_foreign() { 0 } else { u64::from(limit) + 1 };
     }
 
     /// What has been sent.
@@ -75,7 +78,13 @@ impl<T: Transport> Sender<T> {
     #[inline]
     fn check(&self, info: &[u8]) -> Result<()> {
         self.outlet.check_open()?;
+        if (info.len() as u64) < self.surely { Ok(()) } else { self.check_further(info) }
+    }
+
+    #[inline(never)]
+    fn check_further(&self, info: &[u8]) -> Result<()> {
         let (size, limit) = (info.len() as u64, u64::from(self.limit));
+        self.outlet.outbox.wire().check(info)?;
         if size > limit { Err(ErrorKind::TooLarge { size, limit }.into()) } else { Ok(()) }
     }
 
@@ -87,6 +96,14 @@ impl<T: Transport> Sender<T> {
             return push(&mut self.outlet, kind, body, deadline, &mut waiting);
         }
         push(&mut self.outlet, kind, body, deadline, &mut self.waiting)
+    }
+
+    /// On a foreign wire the end is one.
+    fn say_goodbye(&mut self, deadline: Deadline) -> Result<()> {
+        if self.outlet.outbox.wire().is_foreign() {
+            return Ok(());
+        }
+        self.push(FrameKind::Goodbye, &[], deadline)
     }
 
     #[inline]
@@ -127,7 +144,7 @@ impl<T: Transport> Sender<T> {
     fn leave(&mut self, deadline: Deadline) -> Result<()> {
         let deadline = deadline.started(self.waiting.seams.now());
         if matches!(self.outlet.stage, Stage::Greeting | Stage::Open) {
-            match self.push(FrameKind::Goodbye, &[], deadline) {
+            match self.say_goodbye(deadline) {
                 Ok(()) => self.outlet.stage = Stage::Leaving,
                 Err(error) if gave_up(&error) => return Err(error),
                 Err(_) => {}
@@ -135,7 +152,7 @@ impl<T: Transport> Sender<T> {
         }
         if self.outlet.stage == Stage::Leaving {
             match drive(&mut Flush(&mut self.outlet), deadline, &mut self.waiting.unstoppable()) {
-                Ok(()) => self.outlet.stage = Stage::Ended,
+                Ok(()) => self.outlet.end(),
                 Err(error) if gave_up(&error) => return Err(error),
                 Err(_) => {}
             }
@@ -164,9 +181,21 @@ fn push<T: Transport>(
             if nothing_left || !gave_up(&error) { Err(error) } else { Ok(()) }
         });
     }
-    let mut frame = Push::new(outlet, kind, length(body), body);
-    drive(&mut frame, deadline, waiting).or_else(|error| {
-        let accepted = gave_up(&error) && frame.give_up();
+    let wire = outlet.outbox.wire();
+    if wire.is_foreign() {
+        return push_from_there(Push::new(outlet, kind, wire.parts(body)), deadline, waiting);
+    }
+    let framed = Framed { header: header(kind, length(body)), body };
+    push_from_there(Push::new(outlet, kind, framed), deadline, waiting)
+}
+
+fn push_from_there<T: Transport, P: Parts>(
+    mut push: Push<'_, T, P>,
+    deadline: Deadline,
+    waiting: &mut Waiting,
+) -> Result<()> {
+    drive(&mut push, deadline, waiting).or_else(|error| {
+        let accepted = gave_up(&error) && push.give_up();
         if accepted { Ok(()) } else { Err(error) }
     })
 }
@@ -208,6 +237,10 @@ impl<T: Transport> IpcSender for Sender<T> {
 
     fn largest(&self) -> u32 {
         self.limit
+    }
+
+    fn wire(&self) -> Wire {
+        self.outlet.outbox.wire()
     }
 
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {

@@ -78,7 +78,8 @@ impl<T: Transport> Server<T> {
 
     fn make(at: &Address, options: &ServerOptions, address: &Arc<str>) -> Result<Self> {
         at.must_allow(T::SCHEME)?;
-        let mut config = options.config.clone();
+        let (mut config, allow) = (options.config.clone(), options.policy()?);
+        config.wire.settle::<T>(&mut config)?;
         let (lease, place) = take_place::<T>(at, &mut config)?;
         config.seams.reach("server.leased")?;
         let readiness = Readiness::new()?;
@@ -96,7 +97,7 @@ impl<T: Transport> Server<T> {
         let door = Door {
             terms: terms::<T>(&config),
             config,
-            allow: options.allow.clone(),
+            allow,
             address: address.clone(),
             clients,
             unread,

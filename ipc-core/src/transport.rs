@@ -26,6 +26,9 @@ pub trait Transport: fmt::Debug + Sized + Send + 'static {
     const SCHEME: &'static str;
     /// How it differs from the others, openly.
     const CAPABILITIES: Capabilities;
+    /// Whether those can come over it who never heard of hobnob ([`Wire`](crate::Wire)): its roads carry the bytes and
+    /// nothing else, and nothing in the hello is needed to tell who came.
+    const FOREIGN_WIRES: bool = false;
 
     /// Takes clients in.
     type Listener: Listener<Self>;
@@ -219,7 +222,8 @@ pub trait Rx: Wait + AsFd {
     /// [`Tx::try_send`].
     ///
     /// # Errors
-    /// `WouldBlock`. A peer that is gone is [`Got::End`], after the last byte that it sent.
+    /// `WouldBlock`. A peer that is gone is [`Got::End`], after the last byte that it sent; or `ConnectionReset`, if it is
+    /// known that it went without all that we had sent.
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got>;
 
     /// Ends this direction: the peer's sends fail from now on.

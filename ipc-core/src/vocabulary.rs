@@ -3,7 +3,7 @@
 use std::{os::fd::AsFd, sync::Arc, time::Instant};
 
 use crate::{
-    Address, ConnectOptions, Deadline, Interests, Peer, Result, ServerStats, StopHandle, WaitStrategy,
+    Address, ConnectOptions, Deadline, Interests, Peer, Result, ServerStats, StopHandle, WaitStrategy, Wire,
 };
 
 /// Has a name, and takes clients in.
@@ -84,8 +84,8 @@ pub trait IpcSender: AsFd + Send {
     /// ever, as on any stream: use halves or deadlines.
     ///
     /// # Errors
-    /// `TooLarge` before a byte leaves; `TimedOut`, `WouldBlock` or `Stopped`: not one byte was taken;
-    /// `PeerGone`; `Closed` after `disconnect_from`.
+    /// `TooLarge` before a byte leaves, and on a foreign [wire](Wire) `EmptyMessage`, `DelimiterInside` or `WrongSize`;
+    /// `TimedOut`, `WouldBlock` or `Stopped`: not one byte was taken; `PeerGone`; `Closed` after `disconnect_from`.
     fn send_info_by(&mut self, info: &[u8], deadline: Deadline) -> Result<()>;
 
     /// [`send_info_by`](Self::send_info_by) the deadline set; by default it waits for ever.
@@ -125,7 +125,7 @@ pub trait IpcSender: AsFd + Send {
     /// one that was fed does. Never waits: whoever calls this bounds the queue.
     ///
     /// # Errors
-    /// `TooLarge`, `PeerGone`, `Closed`.
+    /// `TooLarge` and what else the [wire](Wire) cannot carry, `PeerGone`, `Closed`.
     fn queue_info(&mut self, info: &[u8]) -> Result<()>;
 
     /// How many bytes were accepted and are still here: messages and their headers.
@@ -133,6 +133,9 @@ pub trait IpcSender: AsFd + Send {
 
     /// The largest message that the other side receives, in bytes.
     fn largest(&self) -> u32;
+
+    /// How messages look on the way.
+    fn wire(&self) -> Wire;
 
     /// Has `infos` accepted, each whole and in order, in as few system calls as they fit in, and says how many
     /// were; like sendmmsg(2), fewer than all only if it had to give up after some.
@@ -163,8 +166,8 @@ pub trait IpcSender: AsFd + Send {
         self.flush_info_by(self.send_deadline())
     }
 
-    /// Hands everything accepted and a goodbye to the kernel. The peer receives all of it and then the goodbye.
-    /// Receiving goes on. Doing it twice is fine; dropping does the same without waiting.
+    /// Hands everything accepted and a goodbye to the kernel. The peer receives all of it and then the goodbye, which on a
+    /// foreign [wire](Wire) is the end of the stream (shutdown(2)). Receiving goes on. Doing it twice is fine; dropping does the same without waiting.
     ///
     /// # Errors
     /// [`Undelivered`](crate::ErrorKind::Undelivered): the deadline passed, and it can be tried again; or the peer
@@ -209,7 +212,8 @@ pub trait IpcSender: AsFd + Send {
 /// until `WouldBlock`, then wait; it does not fire for what is already [buffered](Self::has_buffered).
 pub trait IpcReceiver: AsFd + Send {
     /// Lends the next message, whole and as it was sent, until the next call; no copy is made. `None` is the
-    /// peer's goodbye, after its last message.
+    /// peer's goodbye, after its last message; on a foreign [wire](Wire) that is the end of the stream between two
+    /// messages.
     ///
     /// # Errors
     /// `PeerGone`: it died without a goodbye; `Truncated`: it died inside a message; `Protocol`; `TimedOut`,

@@ -62,6 +62,7 @@ impl Transport for Inproc {
     const SCHEME: &'static str = "inproc";
     const CAPABILITIES: Capabilities =
         Capabilities { one_process: true, paths: false, ports: false, answers_other_users: true };
+    const FOREIGN_WIRES: bool = true;
 
     type Listener = rendezvous::Listener;
     type Incoming = Up<Self>;

@@ -88,8 +88,7 @@ impl ipc_core::Rx for Rx {
         match received {
             Ok(0) => Ok(Got::End),
             Ok(count) => Ok(Got::Bytes(count)),
-            // A peer that closed with our bytes unread: what it had sent was read before this.
-            Err(nix::errno::Errno::ECONNRESET) => Ok(Got::End),
+            // ECONNRESET: a peer that closed with our bytes unread. What it had sent was read before this.
             Err(errno) => Err(errno.into()),
         }
     }

@@ -8,7 +8,7 @@ use std::{
 use futures_util::Sink;
 use ipc_core::{
     Address, Connection, Deadline, ErrorKind, Interests, IpcConnection, IpcReceiver, IpcSender, Peer, Result,
-    StopHandle, Transport, WaitStrategy,
+    StopHandle, Transport, WaitStrategy, Wire,
 };
 
 use super::{Adapted, Blocking, BlockingConnection};
@@ -40,6 +40,10 @@ impl<R: Blocking, T: Transport> IpcSender for BlockingConnection<R, T> {
 
     fn largest(&self) -> u32 {
         self.inner.get_ref().largest()
+    }
+
+    fn wire(&self) -> Wire {
+        self.inner.get_ref().wire()
     }
 
     /// There is no such future: each is fed, and then all are flushed.

@@ -5,7 +5,7 @@ use std::{
 };
 
 use futures_util::Sink;
-use ipc_core::{Deadline, Interests, IpcReceiver, IpcSender, Result, StopHandle, WaitStrategy};
+use ipc_core::{Deadline, Interests, IpcReceiver, IpcSender, Result, StopHandle, WaitStrategy, Wire};
 
 use super::{Blocking, BlockingReceiver, BlockingSender};
 
@@ -34,6 +34,10 @@ impl<R: Blocking> IpcSender for BlockingSender<R> {
     }
 
     fn largest(&self) -> u32 {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    fn wire(&self) -> Wire {
         unreachable!("{NOT_ASKED}")
     }
 

@@ -76,7 +76,7 @@ impl Reply<'_> {
     /// in the client's queue. The first answer to a message always has a place there.
     ///
     /// # Errors
-    /// `WouldBlock`: the queue is full; `TooLarge`; `PeerGone`.
+    /// `WouldBlock`: the queue is full; `TooLarge` and what else the [wire](crate::Wire) cannot carry; `PeerGone`.
     pub fn send(&mut self, info: &[u8]) -> Result<()> {
         if self.tx.queued() >= self.queue {
             self.make_room()?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{bell::Bell, options::WhenFull, slots::Token};
-use crate::{ErrorKind, IpcSender, Result};
+use crate::{ErrorKind, IpcSender, Result, Wire};
 
 /// Reaches a client from any thread, for as long as the client is here. Clones reach the same client. Messages of one
 /// thread arrive in order.
@@ -16,6 +16,7 @@ pub struct Mailbox(Arc<Inner>);
 struct Inner {
     token: Token,
     bell: Arc<Bell>,
+    wire: Wire,
     largest: u32,
     queue: usize,
     when_full: WhenFull,
@@ -48,18 +49,21 @@ impl Mailbox {
     pub(super) fn new(
         token: Token,
         bell: Arc<Bell>,
-        largest: u32,
+        tx: &dyn IpcSender,
         queue: usize,
         when_full: WhenFull,
     ) -> Self {
-        Self(Arc::new(Inner { token, bell, largest, queue, when_full, mail: Mutex::default() }))
+        let (wire, largest, mail) = (tx.wire(), tx.largest(), Mutex::default());
+        Self(Arc::new(Inner { token, bell, wire, largest, queue, when_full, mail }))
     }
 
     /// Puts a message into the client's queue; never waits.
     ///
     /// # Errors
-    /// `WouldBlock`: the queue is full; `TooLarge`; `PeerGone`: the client is not here any more.
+    /// `WouldBlock`: the queue is full; `TooLarge` and what else the [wire](Wire) cannot carry; `PeerGone`: the client is
+    /// not here any more.
     pub fn send(&self, info: &[u8]) -> Result<()> {
+        self.0.wire.check(info)?;
         let (size, limit) = (info.len() as u64, u64::from(self.0.largest));
         // Within the limit, which is a u32.
         let Some(length) = u32::try_from(info.len()).ok().filter(|_| size <= limit) else {

@@ -93,7 +93,7 @@ impl<H: EventHandler> Rounds<H> {
     fn take_in(&mut self, Newcomer { halves, peer, place }: Newcomer) {
         let Some(token) = self.slots.reserve() else { return self.notes.one_less() };
         let (options, bell) = (&self.env.options, self.notes.bell.clone());
-        let mailbox = Mailbox::new(token, bell, halves.0.largest(), options.queue, options.when_full);
+        let mailbox = Mailbox::new(token, bell, &*halves.0, options.queue, options.when_full);
         self.slots.bring_back(token, Box::new(Client::new(halves, peer, mailbox, place)));
         // Later there is a place in the line for each.
         self.line.reserve(self.slots.count().saturating_sub(self.line.len()));

@@ -103,6 +103,16 @@ impl Body {
         Some((self.kind, self.want))
     }
 
+    /// What has come.
+    pub(super) fn come(&self) -> &[u8] {
+        &self.bytes[..self.have]
+    }
+
+    /// It ends after `length` bytes, which have come; they are lent from now on. What follows is another's.
+    pub(super) fn end_at(&mut self, length: usize) {
+        (self.want, self.stage) = (length, Stage::Lent);
+    }
+
     /// Gives the lent bytes away; the memory that they take the place of goes to the pool.
     pub(super) fn hand_over(&mut self, into: &mut Vec<u8>, lender: &mut Lender) {
         self.bytes.truncate(self.want);

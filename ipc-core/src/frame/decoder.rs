@@ -8,6 +8,7 @@ use std::{io::IoSliceMut, ops::Range, sync::Arc};
 
 use super::{FrameKind, HEADER, body::Body, parse_header, window::Window};
 use crate::{
+    Wire,
     pool::{Lender, Pool},
     shares::Slot,
 };
@@ -15,13 +16,16 @@ use crate::{
 /// Frames out of a stream of bytes, in memory bounded by what has arrived.
 #[derive(Debug)]
 pub struct Decoder {
-    window: Window,
-    body: Body,
-    limit: u32,
-    reading: Reading,
+    pub(super) wire: Wire,
+    pub(super) window: Window,
+    pub(super) body: Body,
+    pub(super) limit: u32,
+    pub(super) reading: Reading,
     /// The size of the last frame, if that was large: the next one may be as large.
     expected: usize,
-    lender: Lender,
+    /// So many bytes of what comes next are known to have no delimiter.
+    pub(super) searched: usize,
+    pub(super) lender: Lender,
 }
 
 /// A whole frame: what it is, and where its bytes are until the next call of [`Decoder::rooms`].
@@ -36,6 +40,14 @@ pub struct Frame {
 }
 
 impl Frame {
+    pub(super) fn in_window(kind: FrameKind, Range { start, end }: Range<usize>) -> Self {
+        Self { kind, in_window: true, start, end }
+    }
+
+    pub(super) fn apart(kind: FrameKind, end: usize) -> Self {
+        Self { kind, in_window: false, start: 0, end }
+    }
+
     /// How many bytes it has, without its header.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -51,8 +63,10 @@ impl Frame {
 
 /// Where the rooms of the read that is under way are.
 #[derive(Clone, Copy, Debug)]
-enum Reading {
+pub(super) enum Reading {
     Window,
+    /// A room of so many bytes in the window, whatever that has.
+    Once(usize),
     /// The rest of a body of which this much is missing in the room, and then the window.
     Body(usize),
     /// A header, a body of the expected size, and then the window.
@@ -67,22 +81,36 @@ pub struct Rooms<'a> {
 }
 
 /// From this size on a frame has memory of its own.
-const APART: usize = 16 * 1024;
+pub(super) const APART: usize = 16 * 1024;
 /// Up to this size memory is made ready for a frame that is only expected.
 const MOST_EXPECTED: usize = 1 << 20;
+
+pub(super) const OVER_SHARE: &str = "more is unread than its user's share of the memory";
 
 impl Decoder {
     /// A decoder that admits frames of up to `limit` bytes. It allocates nothing yet.
     #[must_use]
     pub fn new(limit: u32) -> Self {
-        Self::lent_by(Arc::default(), limit)
+        Self::of(Wire::Native, limit)
+    }
+
+    /// The same for what comes on `wire`. On a foreign one each message is a frame of the kind [`FrameKind::Data`].
+    #[must_use]
+    pub fn of(wire: Wire, limit: u32) -> Self {
+        Self::lent_by(Arc::default(), wire, limit)
     }
 
     /// The same, with large buffers from `pool`.
-    pub(crate) fn lent_by(pool: Arc<Pool>, limit: u32) -> Self {
+    pub(crate) fn lent_by(pool: Arc<Pool>, wire: Wire, limit: u32) -> Self {
         let (window, body) = (Window::new(pool.clone()), Body::default());
-        let lender = Lender::new(pool);
-        Self { window, body, limit, reading: Reading::Window, expected: 0, lender }
+        let (lender, reading) = (Lender::new(pool), Reading::Window);
+        Self { wire, window, body, limit, reading, expected: 0, searched: 0, lender }
+    }
+
+    /// What it reads.
+    #[inline]
+    pub(crate) fn wire(&self) -> Wire {
+        self.wire
     }
 
     /// Memory for large frames is a part of a user's share.
@@ -114,11 +142,14 @@ impl Decoder {
     /// The bytes are no frame, or one over the limit. Nothing more can be made of the stream.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame>, &'static str> {
+        if self.wire.is_foreign() { self.next_foreign() } else { self.next_native() }
+    }
+
+    /// The same on the native wire.
+    #[inline]
+    pub(crate) fn next_native(&mut self) -> Result<Option<Frame>, &'static str> {
         if self.body.is_under_way() {
-            if self.body.over_share {
-                return Err("more is unread than its user's share of the memory");
-            }
-            return Ok(self.body.take().map(|(kind, end)| Frame { kind, in_window: false, start: 0, end }));
+            return self.next_apart();
         }
         let Some((kind, length)) = self.window.peek(self.limit)? else { return Ok(None) };
         let taken = self.window.take(length);
@@ -128,7 +159,16 @@ impl Decoder {
             }
             self.expect(length);
         }
-        Ok(taken.map(|Range { start, end }| Frame { kind, in_window: true, start, end }))
+        Ok(taken.map(|range| Frame::in_window(kind, range)))
+    }
+
+    /// The one that has memory of its own, once it is whole.
+    #[inline]
+    pub(super) fn next_apart(&mut self) -> Result<Option<Frame>, &'static str> {
+        if self.body.over_share {
+            return Err(OVER_SHARE);
+        }
+        Ok(self.body.take().map(|(kind, end)| Frame::apart(kind, end)))
     }
 
     /// The bytes of a frame that was just taken.
@@ -154,6 +194,9 @@ impl Decoder {
     /// Rooms for more bytes. Call it only when no whole frame is there.
     #[inline]
     pub fn rooms(&mut self) -> Rooms<'_> {
+        if self.wire.is_foreign() {
+            return self.foreign_rooms();
+        }
         let Self { window, body, reading, expected, lender, .. } = self;
         if *expected == 0 && body.is_idle() {
             *reading = Reading::Window;
@@ -178,7 +221,7 @@ impl Decoder {
     #[inline]
     pub fn filled(&mut self, count: usize) {
         match self.reading {
-            Reading::Window => self.window.filled(count),
+            Reading::Window | Reading::Once(_) => self.window.filled(count),
             Reading::Body(missing) => {
                 self.body.have += count.min(missing);
                 self.window.set(0, count.saturating_sub(missing));
@@ -189,7 +232,11 @@ impl Decoder {
 
     /// Whether the last read is known to have filled less than its room.
     pub(crate) fn has_room_left(&self) -> bool {
-        matches!(self.reading, Reading::Window) && self.window.has_room_left()
+        match self.reading {
+            Reading::Window => self.window.has_room_left(),
+            Reading::Once(size) => self.window.has_less_than(size),
+            Reading::Body(_) | Reading::Expected => false,
+        }
     }
 
     /// Gives back all memory that holds nothing unread, but for a kilobyte. What was lent is not looked at any more.
@@ -237,12 +284,12 @@ impl Decoder {
 
 impl<'a> Rooms<'a> {
     #[inline]
-    fn one(room: &'a mut [u8]) -> Self {
+    pub(super) fn one(room: &'a mut [u8]) -> Self {
         Self { all: [room, &mut [], &mut []].map(IoSliceMut::new), count: 1 }
     }
 
     #[inline]
-    fn two(first: &'a mut [u8], second: &'a mut [u8]) -> Self {
+    pub(super) fn two(first: &'a mut [u8], second: &'a mut [u8]) -> Self {
         Self { all: [first, second, &mut []].map(IoSliceMut::new), count: 2 }
     }
 

@@ -1,4 +1,6 @@
-//! The native framing: every message is an 8-byte header and its bytes. Pure: no descriptor, no clock.
+//! Messages out of a stream of bytes, and frames into one. Pure: no descriptor, no clock.
+//!
+//! In the native framing every message is an 8-byte header and its bytes; `foreign` has the others.
 //!
 //! | bytes | meaning |
 //! |---|---|
@@ -12,6 +14,7 @@
 
 mod body;
 mod decoder;
+mod foreign;
 #[cfg(test)]
 mod tests;
 mod window;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{Decoder, FrameKind, HEADER, header};
 
 /// Puts at most `most` bytes of `stream` into the decoder, as readv(2) would.
-fn read(decoder: &mut Decoder, stream: &mut &[u8], most: usize) {
+pub(super) fn read(decoder: &mut Decoder, stream: &mut &[u8], most: usize) {
     let mut rooms = decoder.rooms();
     assert!(!rooms.slices()[0].is_empty(), "a room that is empty looks like the end");
     let (mut count, mut left) = (0, most.max(1));
@@ -47,7 +47,7 @@ fn encode(messages: &[Vec<u8>]) -> Vec<u8> {
     messages.iter().flat_map(one).collect()
 }
 
-fn messages(sizes: &[usize]) -> Vec<Vec<u8>> {
+pub(super) fn messages(sizes: &[usize]) -> Vec<Vec<u8>> {
     sizes.iter().enumerate().map(|(i, n)| (0..*n).map(|b| (b * 7 + i) as u8).collect()).collect()
 }
 

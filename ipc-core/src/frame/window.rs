@@ -60,6 +60,20 @@ impl Window {
         Some(body..end)
     }
 
+    /// The first `length` bytes; `after` more are passed over. They are all there.
+    pub(super) fn cut(&mut self, length: usize, after: usize) -> Range<usize> {
+        let begins = self.start;
+        self.start += length + after;
+        begins..begins + length
+    }
+
+    /// All that is there.
+    pub(super) fn take_all(&mut self) -> &[u8] {
+        let begins = self.start;
+        self.start = self.end;
+        self.bytes.get(begins..self.end).unwrap_or_default()
+    }
+
     /// What is there of the first frame's bytes; it is the last thing that is there.
     pub(super) fn take_beginning(&mut self) -> &[u8] {
         let begins = self.start + HEADER;
@@ -94,16 +108,26 @@ impl Window {
 
     /// A small room for what comes after a large frame; nothing is there.
     pub(super) fn small_room(&mut self) -> &mut [u8] {
+        self.room_of(SMALL)
+    }
+
+    /// Room of `size` bytes for one read; nothing is there.
+    pub(super) fn room_of(&mut self, size: usize) -> &mut [u8] {
         self.move_to_front();
-        if self.bytes.len() < SMALL {
-            self.bytes.grow(SMALL, 0);
+        if self.bytes.len() < size {
+            self.bytes.grow(size, 0);
         }
-        &mut self.bytes[..SMALL]
+        &mut self.bytes[..size]
     }
 
     /// Whether the last read into it left some of its room.
     pub(super) fn has_room_left(&self) -> bool {
         self.end < self.bytes.len()
+    }
+
+    /// Whether the last read has brought less than that.
+    pub(super) fn has_less_than(&self, size: usize) -> bool {
+        self.end < size
     }
 
     #[inline]

@@ -1,0 +1,29 @@
+//! Foreign wires, as futures: on every runtime, plain and while everything goes wrong.
+#![cfg(any(feature = "tokio", feature = "smol"))]
+#![allow(clippy::unwrap_used)]
+
+mod blocking;
+
+#[cfg(feature = "tokio")]
+mod tokio {
+    mod plain {
+        conformance::conformance_of_wires!(crate::blocking::Adapted<ipc_async::Tokio, transport_unix::Unix>);
+    }
+    mod faulty {
+        use transport_faulty::Faulty;
+        use transport_unix::Unix;
+        conformance::conformance_of_wires!(crate::blocking::Adapted<ipc_async::Tokio, Faulty<Unix>>);
+    }
+}
+
+#[cfg(feature = "smol")]
+mod smol {
+    mod plain {
+        conformance::conformance_of_wires!(crate::blocking::Adapted<ipc_async::Smol, transport_unix::Unix>);
+    }
+    mod faulty {
+        use transport_faulty::Faulty;
+        use transport_unix::Unix;
+        conformance::conformance_of_wires!(crate::blocking::Adapted<ipc_async::Smol, Faulty<Unix>>);
+    }
+}

@@ -1,0 +1,9 @@
+//! Foreign wires, while everything goes wrong that nobody dies of.
+
+mod unix {
+    conformance::conformance_of_wires!(transport_faulty::Faulty<transport_unix::Unix>);
+}
+
+mod inproc {
+    conformance::conformance_of_wires!(transport_faulty::Faulty<transport_inproc::Inproc>);
+}

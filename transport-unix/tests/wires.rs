@@ -1,0 +1,3 @@
+//! Foreign wires over this transport.
+
+conformance::conformance_of_wires!(transport_unix::Unix);
