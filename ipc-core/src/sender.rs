@@ -13,7 +13,7 @@ use crate::{
     drive::{Waiting, drive},
     frame::{FrameKind, HEADER},
     outbox::FULL,
-    outlet::{Flush, Outlet, Push, Stage},
+    outlet::{Arrive, Flush, Outlet, Push, Stage},
     strategy::Spinner,
 };
 
@@ -134,7 +134,7 @@ impl<T: Transport> Sender<T> {
             }
         }
         if self.outlet.stage == Stage::Leaving {
-            match drive(&mut Flush(&mut self.outlet), deadline, &mut self.waiting.unstoppable()) {
+            match drive(&mut Arrive(&mut self.outlet), deadline, &mut self.waiting.unstoppable()) {
                 Ok(()) => self.outlet.stage = Stage::Ended,
                 Err(error) if gave_up(&error) => return Err(error),
                 Err(_) => {}
