@@ -122,9 +122,8 @@ impl ipc_core::Rx for Rx {
         }
     }
 
-    /// Takes what is unread away, so that closing the socket resets nothing: what we have sent is perhaps still on the
-    /// way. TCP has no word for "I receive no more".
-    fn finish(&mut self) {
+    /// So that closing the socket resets nothing: what we have sent is perhaps still on the way.
+    fn discard(&mut self) {
         let mut room = [0; DISCARDED];
         for _ in 0..DISCARDS {
             match recv(self.0.as_raw_fd(), &mut room, MsgFlags::MSG_DONTWAIT) {
@@ -135,10 +134,10 @@ impl ipc_core::Rx for Rx {
     }
 }
 
-/// So much is discarded in one call, and so often: more than a socket holds by default. A peer that always has more does
-/// not keep us.
+/// So much is discarded in one call, and so often: a socket that nobody reads holds less by default. A peer that always
+/// has more does not keep us.
 const DISCARDED: usize = 16 * 1024;
-const DISCARDS: usize = 2048;
+const DISCARDS: usize = 64;
 
 /// The connection is no more, whatever took it.
 pub(crate) fn is_gone(errno: Errno) -> bool {
