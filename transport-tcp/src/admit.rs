@@ -11,7 +11,7 @@ use crate::{
     Tcp,
     half::link,
     inflow::{Inflow, say},
-    key::{Exchange, Key},
+    key::{Exchange, Key, Role},
     words::{self, Claim, KNOCK, PROOF},
 };
 
@@ -56,7 +56,8 @@ impl Handshake<Tcp> for Incoming {
                 },
                 Stage::Proof(key, exchange, inflow) => match inflow.whole() {
                     Some(proof) => {
-                        let claim = words::read_proof(&proof, key, exchange).ok_or_else(refused)?;
+                        let claim =
+                            Claim::checked(&proof, key, Role::Client, exchange).ok_or_else(refused)?;
                         break known(claim, key);
                     }
                     None if inflow.read(stream, PROOF)? => {}
@@ -75,7 +76,7 @@ impl Handshake<Tcp> for Incoming {
 fn answer(stream: &TcpStream, key: &Key, port: u16, client: Nonce) -> Result<Exchange> {
     let [server] = random_nonces()?;
     let exchange = Exchange { port, client, server };
-    say(stream, &words::answer(key, &exchange, std::process::id()))?;
+    say(stream, &words::answer(key, &exchange, Claim::ours(key)))?;
     Ok(exchange)
 }
 

@@ -22,7 +22,7 @@ use crate::{
     endpoint::{endpoint, is_loopback},
     half::link,
     inflow::{Inflow, say},
-    key::{Exchange, Key},
+    key::{Exchange, Key, Role},
     listen::ADDRESS,
     socket::{connecting, prepare},
     words::{self, Answer, Claim},
@@ -167,22 +167,18 @@ impl Outgoing {
                 Answer::Unfinished(wanted) if inflow.read(stream, wanted)? => {}
                 Answer::Unfinished(_) => return Ok(None),
                 Answer::No(verdict) => return Err(refused(&verdict, &self.config)),
-                Answer::Said { nonce: server, pid, code } => {
+                Answer::Said(server, signed) => {
                     let exchange = Exchange { port: self.to.port(), client: *nonce, server };
-                    if !words::is_server(key, &exchange, &pid, &code) {
-                        return Err(stranger(self.to));
-                    }
-                    say(stream, &words::proof(key, &exchange, ourselves(key)))?;
-                    let pid = PeerPid::Claimed(u32::from_le_bytes(pid));
+                    let claim = Claim::checked(&signed, key, Role::Server, &exchange);
+                    // Whoever has read the key, and is not who owns it, has no business to serve here.
+                    let claim = claim.filter(|claim| claim.is_owner).ok_or_else(|| stranger(self.to))?;
+                    say(stream, &words::proof(key, &exchange, Claim::ours(key)))?;
+                    let pid = PeerPid::Claimed(claim.pid);
                     return Ok(Some(Peer::new(Some(key.owner), None, pid, Proof::Key)));
                 }
             }
         }
     }
-}
-
-fn ourselves(key: &Key) -> Claim {
-    Claim { pid: std::process::id(), is_owner: nix::unistd::geteuid().as_raw() == key.owner }
 }
 
 fn stranger(at: SocketAddr) -> Error {

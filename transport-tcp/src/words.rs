@@ -3,11 +3,13 @@
 //! | who | word | bytes |
 //! |---|---|---|
 //! | client | knock | magic (8), nonce (16) |
-//! | server | answer | magic (8), nonce (16), pid (4), code (32) |
-//! | client | proof | pid (4), 1 if it is the key's owner or 0 (4), code (32) |
+//! | server | answer | magic (8), nonce (16), claim (8), code (32) |
+//! | client | proof | claim (8), code (32) |
+//!
+//! A claim is the pid (4) and 1 if the process runs as the key's owner, else 0 (4).
 //!
 //! Numbers are little-endian. A code is HMAC-SHA256 with the key over a label for who says it, the server's port, the
-//! client's nonce, the server's nonce, and what stands before the code in the same word (for the server: its pid). In
+//! client's nonce, the server's nonce, and the claim. In
 //! place of the answer the server may say no: a frame with a verdict, as after a hello.
 
 use ipc_core::{
@@ -16,14 +18,14 @@ use ipc_core::{
     hello::{LARGEST, Verdict},
 };
 
-use crate::key::{Code, Exchange, Key, Role};
+use crate::key::{Exchange, Key, Role};
 
 /// Taken for a header, it has a kind that no frame has.
 pub(crate) const MAGIC: [u8; 8] = *b"hobnobK1";
 
 pub(crate) const KNOCK: usize = 24;
-pub(crate) const ANSWER: usize = 60;
-pub(crate) const PROOF: usize = 40;
+pub(crate) const ANSWER: usize = 64;
+pub(crate) const PROOF: usize = size_of::<Signed>();
 
 pub(crate) fn knock(nonce: &Nonce) -> [u8; KNOCK] {
     joined([&MAGIC, nonce])
@@ -38,9 +40,9 @@ pub(crate) fn read_knock(came: &[u8]) -> Result<Option<Nonce>, &'static str> {
     Ok(came.get(MAGIC.len()..KNOCK).and_then(|nonce| nonce.try_into().ok()))
 }
 
-pub(crate) fn answer(key: &Key, exchange: &Exchange, pid: u32) -> [u8; ANSWER] {
-    let pid = pid.to_le_bytes();
-    joined([&MAGIC, &exchange.server, &pid, &key.code(Role::Server, exchange, &pid)])
+pub(crate) fn answer(key: &Key, exchange: &Exchange, claim: Claim) -> [u8; ANSWER] {
+    let claim = claim.encode();
+    joined([&MAGIC, &exchange.server, &claim, &key.code(Role::Server, exchange, &claim)])
 }
 
 /// What the server says first.
@@ -48,11 +50,7 @@ pub(crate) fn answer(key: &Key, exchange: &Exchange, pid: u32) -> [u8; ANSWER] {
 pub(crate) enum Answer {
     /// It says more: so many bytes in all.
     Unfinished(usize),
-    Said {
-        nonce: Nonce,
-        pid: [u8; 4],
-        code: Code,
-    },
+    Said(Nonce, Signed),
     No(Verdict),
 }
 
@@ -65,9 +63,7 @@ pub(crate) fn read_answer(came: &[u8]) -> Result<Answer, &'static str> {
     }
     let fields = || {
         let (nonce, rest) = rest.split_first_chunk()?;
-        let (pid, rest) = rest.split_first_chunk()?;
-        let (code, _) = rest.split_first_chunk()?;
-        Some(Answer::Said { nonce: *nonce, pid: *pid, code: *code })
+        Some(Answer::Said(*nonce, *rest.first_chunk()?))
     };
     Ok(fields().unwrap_or(Answer::Unfinished(ANSWER)))
 }
@@ -85,12 +81,15 @@ fn read_no(head: [u8; HEADER], body: &[u8]) -> Result<Answer, &'static str> {
     }
 }
 
-/// Whether the server has shown that it has the key.
-pub(crate) fn is_server(key: &Key, exchange: &Exchange, pid: &[u8; 4], code: &Code) -> bool {
-    key.is_right(code, Role::Server, exchange, pid)
+pub(crate) fn proof(key: &Key, exchange: &Exchange, claim: Claim) -> [u8; PROOF] {
+    let claim = claim.encode();
+    joined([&claim, &key.code(Role::Client, exchange, &claim)])
 }
 
-/// What the client says of itself.
+/// A claim and its code.
+pub(crate) type Signed = [u8; 40];
+
+/// What one side says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) pid: u32,
@@ -99,24 +98,24 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    /// What this process says.
+    pub(crate) fn ours(key: &Key) -> Self {
+        Self { pid: std::process::id(), is_owner: nix::unistd::geteuid().as_raw() == key.owner }
+    }
+
+    /// What the other side says, if it has shown that it has the key.
+    pub(crate) fn checked(signed: &Signed, key: &Key, role: Role, exchange: &Exchange) -> Option<Self> {
+        let (said, code) = signed.split_first_chunk::<8>()?;
+        if !key.is_right(code.first_chunk()?, role, exchange, said) {
+            return None;
+        }
+        let [a, b, c, d, is_owner @ ..] = *said;
+        Some(Self { pid: u32::from_le_bytes([a, b, c, d]), is_owner: u32::from_le_bytes(is_owner) == 1 })
+    }
+
     fn encode(self) -> [u8; 8] {
         joined([&self.pid.to_le_bytes(), &u32::from(self.is_owner).to_le_bytes()])
     }
-}
-
-pub(crate) fn proof(key: &Key, exchange: &Exchange, claim: Claim) -> [u8; PROOF] {
-    let claim = claim.encode();
-    joined([&claim, &key.code(Role::Client, exchange, &claim)])
-}
-
-/// What the client says of itself, if it has shown that it has the key.
-pub(crate) fn read_proof(word: &[u8; PROOF], key: &Key, exchange: &Exchange) -> Option<Claim> {
-    let (said, code) = word.split_first_chunk::<8>()?;
-    if !key.is_right(code.try_into().ok()?, Role::Client, exchange, said) {
-        return None;
-    }
-    let [a, b, c, d, is_owner @ ..] = *said;
-    Some(Claim { pid: u32::from_le_bytes([a, b, c, d]), is_owner: u32::from_le_bytes(is_owner) == 1 })
 }
 
 /// The parts one behind the other; they are as long as the whole.
