@@ -62,6 +62,8 @@ pub mod transport {
     pub use transport_fifo as fifo;
     #[cfg(feature = "inproc")]
     pub use transport_inproc as inproc;
+    #[cfg(feature = "tcp")]
+    pub use transport_tcp as tcp;
     #[cfg(feature = "unix")]
     pub use transport_unix as unix;
 }

@@ -15,6 +15,8 @@ pub(crate) const LIST: &[Row] = &[
     row::<Road<transport_fifo::Fifo>>(),
     #[cfg(feature = "inproc")]
     row::<Road<transport_inproc::Inproc>>(),
+    #[cfg(feature = "tcp")]
+    row::<Road<transport_tcp::Tcp>>(),
 ];
 
 /// What a row speaks over: the transport, behind the faults that the options ask for if that is compiled in.
@@ -26,7 +28,7 @@ type Road<T> = T;
 type Road<T> = transport_faulty::Faulty<T>;
 
 /// Every scheme there is, compiled in or not, for the sake of error texts.
-pub(crate) const FEATURES: &str = "unix, fifo, inproc";
+pub(crate) const FEATURES: &str = "unix, fifo, inproc, tcp";
 
 /// A transport, by its scheme.
 pub(crate) struct Row {

@@ -49,7 +49,7 @@ fn a_transport_that_is_not_compiled_in_is_a_bad_address_that_names_the_features(
             let (server, client) = (stage.server(&stage.over(scheme)), stage.connect(&stage.over(scheme)));
             for kind in [kind_of(&server), kind_of(&client)] {
                 let Some(ErrorKind::BadAddress { why }) = kind else { panic!("{scheme}: {kind:?}") };
-                assert!(why.contains(scheme) && why.contains("features: unix, fifo, inproc"), "{why}");
+                assert!(why.contains(scheme) && why.contains("features: unix, fifo, inproc, tcp"), "{why}");
                 assert!(hobnob::transports().all(|there| why.contains(there)), "{why}");
             }
         }

@@ -17,7 +17,7 @@ fn every_address_is_a_bad_address_that_names_the_features() {
             for kind in [kind_of(&server), kind_of(&client)] {
                 let Some(ErrorKind::BadAddress { why }) = kind else { panic!("{address}: {kind:?}") };
                 assert!(
-                    why.contains("no transport") && why.contains("features: unix, fifo, inproc"),
+                    why.contains("no transport") && why.contains("features: unix, fifo, inproc, tcp"),
                     "{why}"
                 );
             }

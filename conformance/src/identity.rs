@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use ipc_core::{Deadline, ErrorKind, IpcConnection, Peer, PeerPid, Proof, Refusal, Transport};
+use ipc_core::{Config, Deadline, ErrorKind, IpcConnection, Peer, PeerPid, Proof, Refusal, Transport};
 use nix::unistd::{Gid, Uid, chown, geteuid};
 
 use crate::{Raw, Stage, Subject, child::Actor, kind_of};
@@ -22,7 +22,7 @@ pub fn peer_is_us<S: Subject>() {
         let verified = matches!(peer.pid, PeerPid::Verified(_));
         assert_eq!(
             verified,
-            peer.proof != Proof::FileOwner,
+            !matches!(peer.proof, Proof::FileOwner | Proof::Key),
             "a pid is verified only on the kernel's word: {peer}"
         );
         assert_ne!(peer.proof, Proof::None);
@@ -73,7 +73,9 @@ pub fn another_uid_is_refused_by_default<S: Subject>() {
         other => panic!("{other:?}"),
     }
     // It has not ended the server: its own user still gets in.
-    let survives =
-        thread::scope(|scope| scope.spawn(|| Raw::<S::Transport>::knock(&stage.place())).join().is_ok());
-    assert!(survives);
+    let mut config = Config::default();
+    config.trusted.push(OTHER);
+    let knock = || Raw::<S::Transport>::knock_with(&stage.place(), &config).link().is_some();
+    let survives = thread::scope(|scope| scope.spawn(knock).join());
+    assert_eq!(survives.ok(), Some(true));
 }

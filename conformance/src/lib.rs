@@ -18,6 +18,7 @@ mod identity;
 mod lifecycle;
 mod messages;
 mod names;
+mod raising;
 mod raw;
 mod seed;
 mod stage;

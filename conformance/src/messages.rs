@@ -95,7 +95,7 @@ pub fn answers_that_are_fed_leave_before_the_next_wait<S: Subject>() {
 pub fn send_many_says_how_many_were_accepted<S: Subject>() {
     let stage = Stage::<S>::new();
     let (mut client, mut served) = stage.pair(&mut stage.server());
-    let infos: Vec<Vec<u8>> = (0..100).map(|i| pattern(i, 40_000)).collect();
+    let infos: Vec<Vec<u8>> = (0..100).map(|i| pattern(i, 80_000)).collect();
     let infos: Vec<&[u8]> = infos.iter().map(Vec::as_slice).collect();
     assert_eq!(client.send_many(&[]).unwrap(), 0);
     // More than fits on any road, and nobody receives.
@@ -196,7 +196,7 @@ pub fn too_large_is_refused_before_allocation<S: Subject>() {
 pub fn what_lies_unread_is_shared_out<S: Subject>() {
     let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.shared(true).max_unread(4 << 20));
-    for (size, arrives) in [(2 << 20, true), (12 << 20, false), (2 << 20, true)] {
+    for (size, arrives) in [(2 << 20, true), (15 << 20, false), (2 << 20, true)] {
         let (mut client, mut served) = stage.pair(&mut server);
         thread::scope(|scope| {
             // What is over the share is cut off while it is being sent.

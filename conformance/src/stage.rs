@@ -4,11 +4,12 @@ use std::{
     marker::PhantomData,
     sync::atomic::{AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
 use ipc_core::{
-    Address, ConnectOptions, Error, ErrorKind, Faults, IpcReceiver, IpcSender, IpcServer, Place, Result,
-    ServerOptions, Transport,
+    Address, ConnectOptions, Deadline, Error, ErrorKind, Faults, IpcReceiver, IpcSender, IpcServer, Place,
+    Result, ServerOptions, Transport,
 };
 use tempfile::TempDir;
 
@@ -138,10 +139,11 @@ pub fn echo<C: IpcSender + IpcReceiver>(connection: &mut C) -> Result<()> {
     Ok(())
 }
 
-/// Sends until there is no room, not even for one byte: a FIFO that has none for many may have some for a few.
+/// Sends until there is no room, not even for one byte: a FIFO that has none for many may have some for a few. And
+/// until there will be none: a TCP socket makes some as time goes by.
 pub fn fill(sender: &mut impl IpcSender) {
     let mut refusals = 0;
-    while refusals < 100 {
+    while refusals < 100 || sender.send_info_by(&[], Deadline::Within(Duration::from_millis(200))).is_ok() {
         let size = if refusals == 0 { 5000 } else { 0 };
         refusals = if sender.try_send_info(&vec![0; size]).is_ok() { 0 } else { refusals + 1 };
     }

@@ -53,7 +53,7 @@ struct Word {
 impl Word {
     fn survives(&self) {
         let (terms, [echo, nonce]) = (self.terms(), self.nonces);
-        let refusal = Refusal::from_code(self.refusal % 16);
+        let refusal = Refusal::from_code(self.refusal % 17);
         let hello = Hello { terms: terms.clone(), nonce };
         let verdict = Verdict { terms: terms.clone(), refusal, echo, nonce };
         self.whole_and_cut(&hello.encode(), words::HELLO, |bytes| {

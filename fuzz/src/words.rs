@@ -24,7 +24,7 @@ pub fn verdict(body: &[u8]) -> Option<Verdict> {
     let body = body.get(..VERDICT)?;
     let refusal = match body[29] {
         0 => None,
-        code @ 1..=15 => Some(Refusal::ALL[usize::from(code) - 1]),
+        code @ 1..=16 => Some(Refusal::ALL[usize::from(code) - 1]),
         _ => Some(Refusal::NotAdmitted),
     };
     Some(Verdict { terms: terms(body)?, refusal, echo: nonce(&body[30..46]), nonce: nonce(&body[46..62]) })

@@ -25,11 +25,21 @@ macro_rules! rows {
 #[cfg(feature = "tokio")]
 mod tokio {
     use ipc_async::Tokio as Runtime;
-    rows! { unix: transport_unix::Unix, fifo: transport_fifo::Fifo, inproc: transport_inproc::Inproc }
+    rows! {
+        unix: transport_unix::Unix,
+        fifo: transport_fifo::Fifo,
+        inproc: transport_inproc::Inproc,
+        tcp: transport_tcp::Tcp,
+    }
 }
 
 #[cfg(feature = "smol")]
 mod smol {
     use ipc_async::Smol as Runtime;
-    rows! { unix: transport_unix::Unix, fifo: transport_fifo::Fifo, inproc: transport_inproc::Inproc }
+    rows! {
+        unix: transport_unix::Unix,
+        fifo: transport_fifo::Fifo,
+        inproc: transport_inproc::Inproc,
+        tcp: transport_tcp::Tcp,
+    }
 }

@@ -319,6 +319,9 @@ impl<T: Transport> Connecting<T> {
     fn nobody(&self) -> Error {
         match self.at.target() {
             Target::Path(path) => ErrorKind::NoSuchServer { searched: vec![path.clone()] }.into(),
+            Target::HostPort(host, port) => {
+                ErrorKind::NoSuchServer { searched: vec![format!("{host}:{port}").into()] }.into()
+            }
             _ if T::CAPABILITIES.one_process => {
                 ErrorKind::NoSuchServer { searched: vec!["this process".into()] }.into()
             }

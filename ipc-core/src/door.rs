@@ -139,10 +139,15 @@ impl Door {
     /// Tells a client that never was half-open.
     pub(crate) fn turn_away<T: Transport>(&self, reason: Refusal, link: Option<Link<T>>) {
         let uid = link.as_ref().and_then(|link| link.peer.uid);
+        self.tell(reason, link);
+        self.count(reason, uid);
+    }
+
+    /// Says no, if there is a link to say it over.
+    pub(crate) fn tell<T: Transport>(&self, reason: Refusal, link: Option<Link<T>>) {
         if let Some(link) = link {
             self.say_no(&mut self.connection(link), reason, Nonce::default());
         }
-        self.count(reason, uid);
     }
 
     /// One more was turned away.

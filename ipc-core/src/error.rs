@@ -156,10 +156,11 @@ pub enum ErrorKind {
         /// What it did.
         what: &'static str,
     },
-    /// Accepted messages are still in this process: the kernel took no more before the deadline.
+    /// Accepted messages are still in this process: the kernel took no more before the deadline. Or, over TCP, they are
+    /// in this kernel and not yet in the peer's, and would be lost if the connection were closed now.
     #[error("{messages} accepted message(s) not yet taken by the kernel")]
     Undelivered {
-        /// How many.
+        /// How many. What is in this kernel counts as one.
         messages: u64,
     },
     /// A [`StopHandle`](crate::StopHandle) ended the wait.

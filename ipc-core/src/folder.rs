@@ -258,15 +258,18 @@ impl Folder {
         Ok(names.filter(|name| name != "." && name != "..").take(most).collect())
     }
 
-    /// Puts a file there, whole or not at all.
-    pub(crate) fn write_whole(&self, name: &str, text: &str, mode: u32) -> io::Result<()> {
+    /// Puts a file there with exactly this mode, whole or not at all, in place of what has the name.
+    ///
+    /// # Errors
+    /// What the operating system says; nothing is left then.
+    pub fn write_whole(&self, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
         let temporary = format!("{TEMPORARY}{name}");
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let written = openat(&self.fd, temporary.as_str(), flags, Mode::from_bits_truncate(mode))
             .map_err(io::Error::from)
             .and_then(|fd| {
                 fchmod(&fd, Mode::from_bits_truncate(mode))?;
-                std::fs::File::from(fd).write_all(text.as_bytes())
+                std::fs::File::from(fd).write_all(bytes)
             })
             .and_then(|()| self.rename(&temporary, name));
         if written.is_err() {

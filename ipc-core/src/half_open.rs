@@ -173,11 +173,10 @@ impl<T: Transport> HalfOpen<T> {
     pub(crate) fn refuse_all(&mut self, reason: Refusal, now: Instant, door: &Door, readiness: &Readiness) {
         for (_, mut entry) in std::mem::take(&mut self.entries) {
             readiness.remove(&entry.stage.interests());
-            if let Stage::Hello(mut connection, _) = entry.stage {
-                door.say_no(&mut connection, reason, Nonce::default());
-            } else {
+            match entry.stage {
                 // One that is up by now hears a goodbye, one that is not sees the end.
-                drop(entry.stage.step(now, door, &mut entry.heard));
+                Stage::Ready(..) => drop(entry.stage.step(now, door, &mut entry.heard)),
+                early => early.say_no(reason, door),
             }
             door.count(reason, entry.uid);
         }
@@ -216,9 +215,7 @@ impl<T: Transport> HalfOpen<T> {
     fn drop_entry(&mut self, token: Token, reason: Refusal, door: &Door, readiness: &Readiness) {
         if let Some(entry) = self.entries.remove(&token) {
             readiness.remove(&entry.stage.interests());
-            if let Stage::Hello(mut connection, _) = entry.stage {
-                door.say_no(&mut connection, reason, Nonce::default());
-            }
+            entry.stage.say_no(reason, door);
             door.count(reason, entry.uid);
         }
     }
@@ -272,6 +269,15 @@ impl<T: Transport> Stage<T> {
         }
     }
 
+    /// Tells it no, if it was not told yes already.
+    fn say_no(self, reason: Refusal, door: &Door) {
+        match self {
+            Self::Arriving(incoming) => door.tell(reason, incoming.give_up()),
+            Self::Hello(mut connection, _) => door.say_no(&mut connection, reason, Nonce::default()),
+            Self::Ready(..) => {}
+        }
+    }
+
     /// Goes on until it must wait.
     fn step(self, now: Instant, door: &Door, heard: &mut bool) -> Step<T> {
         let mut stage = self;
@@ -286,7 +292,13 @@ impl<T: Transport> Stage<T> {
                         Ok(stage) => stage,
                         Err(over) => return over,
                     },
-                    Err(_) => return Step::Refused(Refusal::Gone),
+                    Err(error) => {
+                        if let ErrorKind::Refused { reason } = *error.kind() {
+                            door.tell(reason, incoming.give_up());
+                            return Step::Refused(reason);
+                        }
+                        return Step::Refused(Refusal::Gone);
+                    }
                 },
                 Self::Hello(mut connection, nonce) => match next_word(&mut connection) {
                     Ok(Some(frame)) => {

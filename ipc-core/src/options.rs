@@ -35,6 +35,13 @@ pub struct Config {
     pub watch_peer: bool,
     /// How long a peer may stop in the middle of a message, or take nothing of one.
     pub stall: Option<Duration>,
+    /// The file with the key that both sides of a port must have.
+    pub key_file: Option<PathBuf>,
+    /// A peer that proves nothing is dealt with on purpose: a server has a rule of its own for whom to admit, a client
+    /// was told to believe any server.
+    pub unproven: bool,
+    /// Ports may be elsewhere than on the loopback interface.
+    pub beyond_loopback: bool,
     /// The clock, the failpoints and the faults.
     pub seams: Seams,
 }
@@ -90,6 +97,7 @@ impl ServerOptions {
     #[must_use]
     pub fn allow(mut self, rule: impl Fn(&Peer) -> bool + Send + Sync + 'static) -> Self {
         self.allow = Some(Arc::new(rule));
+        self.config.unproven = true;
         self
     }
 
@@ -206,6 +214,25 @@ impl ServerOptions {
     #[must_use]
     pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.directory = Some(path.into());
+        self
+    }
+
+    /// For a port (`tcp:HOST:PORT`): only clients come in that have this key, and they are told that we have it, too. A
+    /// client counts as the file's owner. The file is read when the server is made. It must be a plain file with one
+    /// name and mode 0600, belong to us or to root, and have 32 to 256 bytes that nobody can guess, such as `head -c 32
+    /// /dev/urandom` gives. Names need none: their key lies in the server's folder.
+    #[must_use]
+    pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.key_file = Some(path.into());
+        self
+    }
+
+    /// Lets a port be on another address than a loopback one. **Everything then travels in the clear**: whoever is on
+    /// the way reads it, and may change it or take a connection over after the handshake, key file or not. The key only
+    /// keeps out who does not have it and merely connects.
+    #[must_use]
+    pub fn plaintext_beyond_loopback(mut self, allowed: bool) -> Self {
+        self.config.beyond_loopback = allowed;
         self
     }
 
@@ -367,6 +394,32 @@ impl ConnectOptions {
     #[must_use]
     pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.directory = Some(path.into());
+        self
+    }
+
+    /// For a port (`tcp:HOST:PORT`): connects only to a server that has this key, and shows that we have it. The file is
+    /// read when we connect. It must be a plain file with one name and mode 0600, belong to us, to root or to a user
+    /// that we [trust](Self::trust_server), and have 32 to 256 bytes that nobody can guess. The server counts as its
+    /// owner. Names need none: their key lies in the server's folder.
+    #[must_use]
+    pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.key_file = Some(path.into());
+        self
+    }
+
+    /// Believes a server that proves nothing of itself: one at a port without a [key file](Self::key_file). Any user of
+    /// the machine may have taken that port. Without this option there is no connection to such a port.
+    #[must_use]
+    pub fn trust_any_server(mut self, trust: bool) -> Self {
+        self.config.unproven = trust;
+        self
+    }
+
+    /// Connects to a port on another address than a loopback one, too. **Everything then travels in the clear**: whoever
+    /// is on the way reads it, and may change it or take a connection over after the handshake, key file or not.
+    #[must_use]
+    pub fn plaintext_beyond_loopback(mut self, allowed: bool) -> Self {
+        self.config.beyond_loopback = allowed;
         self
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn take_place<T: Transport>(at: &Address, config: &mut Config) -> Res
         }
         // A port is leased by the kernel.
         Target::HostPort(host, port) if T::CAPABILITIES.ports => Ok((None, Place::Port(host.clone(), *port))),
-        _ => Err(unfit(at, T::SCHEME)),
+        _ => Err(unfit::<T>(at)),
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn places<T: Transport>(at: &Address, config: &Config) -> Result<Vec<
         }
         Target::Path(path) if T::CAPABILITIES.paths => Ok(vec![Place::Path(path.clone())]),
         Target::HostPort(host, port) if T::CAPABILITIES.ports => Ok(vec![Place::Port(host.clone(), *port)]),
-        _ => Err(unfit(at, T::SCHEME)),
+        _ => Err(unfit::<T>(at)),
     }
 }
 
@@ -75,6 +75,8 @@ fn wrong_transport(found: Found, client: &str) -> Error {
     ErrorKind::WrongTransport { server: found.record.transport, client: client.to_owned() }.into()
 }
 
-fn unfit(at: &Address, scheme: &str) -> Error {
-    Error::bad_address(format!("{scheme} cannot serve {at}; expected {scheme}:NAME"))
+fn unfit<T: Transport>(at: &Address) -> Error {
+    let scheme = T::SCHEME;
+    let or = if T::CAPABILITIES.ports { format!(" or {scheme}:HOST:PORT") } else { String::new() };
+    Error::bad_address(format!("{scheme} cannot serve {at}; expected {scheme}:NAME{or}"))
 }

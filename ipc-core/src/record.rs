@@ -43,7 +43,7 @@ impl Record {
         let since = self.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let Self { transport, pid, uid, .. } = self;
         let text = format!("hobnob=1\ntransport={transport}\npid={pid}\nuid={uid}\nsince={since}\n");
-        folder.write_whole(FILE, &text, if shared { 0o644 } else { 0o600 })
+        folder.write_whole(FILE, text.as_bytes(), if shared { 0o644 } else { 0o600 })
     }
 
     /// The record in a server's folder, if there is one and it can be understood.

@@ -13,7 +13,7 @@ use crate::{
     drive::{Waiting, drive},
     frame::{FrameKind, HEADER, header},
     outbox::FULL,
-    outlet::{Flush, Framed, Outlet, Parts, Push, Stage},
+    outlet::{Arrive, Flush, Framed, Outlet, Parts, Push, Stage},
     strategy::Spinner,
 };
 
@@ -151,7 +151,7 @@ impl<T: Transport> Sender<T> {
             }
         }
         if self.outlet.stage == Stage::Leaving {
-            match drive(&mut Flush(&mut self.outlet), deadline, &mut self.waiting.unstoppable()) {
+            match drive(&mut Arrive(&mut self.outlet), deadline, &mut self.waiting.unstoppable()) {
                 Ok(()) => self.outlet.end(),
                 Err(error) if gave_up(&error) => return Err(error),
                 Err(_) => {}

@@ -86,6 +86,7 @@ impl<T: Transport> Server<T> {
         let mut reserve = Reserve::new(<T::Listener as Listener<T>>::DESCRIPTORS);
         reserve.fill()?;
         let mut listener = T::listen(&place, &config)?;
+        let address = &listener.address().map_or_else(|| address.clone(), Into::into);
         // The record comes last: who finds it finds everything else.
         Self::announce(&listener, lease.as_ref(), &readiness, &config).inspect_err(|_| listener.retire())?;
         log::debug!("{address}: listening");
@@ -346,16 +347,17 @@ impl<T: Transport> Server<T> {
     }
 }
 
-/// The link of one that is on its way in, if it is up.
+/// The link of one that is on its way in, to say no over.
 fn link_of<T: Transport>(mut incoming: T::Incoming, now: Instant) -> Option<Link<T>> {
     for _ in 0..MOST_STEPS {
         match incoming.step(now) {
-            Ok(None) if incoming.arm().unwrap_or(true) => return None,
+            Ok(None) if incoming.arm().unwrap_or(true) => break,
             Ok(None) => {}
-            stepped => return stepped.ok().flatten(),
+            Ok(link) => return link,
+            Err(_) => break,
         }
     }
-    None
+    incoming.give_up()
 }
 
 impl<T: Transport> IpcServer for Server<T> {

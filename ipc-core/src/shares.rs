@@ -14,7 +14,8 @@ use nix::unistd::geteuid;
 
 use crate::{Config, Peer};
 
-/// What there is, and who has how much of it. A user that the transport cannot name is one user.
+/// What there is, and who has how much of it. In a server for several users those that the transport cannot name are
+/// one user.
 #[derive(Debug)]
 pub(crate) struct Shares {
     most: usize,
@@ -62,8 +63,9 @@ impl Shares {
         Slot { shares: self.clone(), uid: peer.and_then(|peer| peer.uid), amount: 0 }
     }
 
+    /// One that cannot be named may be ours.
     fn is_unlimited(&self, uid: Option<u32>) -> bool {
-        uid.is_some() && uid == self.unlimited
+        self.unlimited.is_some() && (uid.is_none() || uid == self.unlimited)
     }
 
     fn add(&self, uid: Option<u32>, amount: usize) -> Result<(), NoPlace> {

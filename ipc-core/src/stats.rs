@@ -40,11 +40,13 @@ pub enum Refusal {
     OverShare = 14,
     /// Its user has a share of the handshakes already: come again in a moment.
     Crowded = 15,
+    /// It did not show that it has the server's key.
+    BadKey = 16,
 }
 
 impl Refusal {
     /// Every reason, in the order of their codes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::WrongVersion,
         Self::WrongTransport,
         Self::SchemaMismatch,
@@ -60,6 +62,7 @@ impl Refusal {
         Self::BadRendezvous,
         Self::OverShare,
         Self::Crowded,
+        Self::BadKey,
     ];
 
     /// The code this reason has on the wire; 0 is no refusal.
@@ -93,6 +96,7 @@ impl fmt::Display for Refusal {
             Self::BadRendezvous => "rendezvous files not as they must be",
             Self::OverShare => "its user has a share of the clients already",
             Self::Crowded => "its user has a share of the handshakes already",
+            Self::BadKey => "did not show that it has the server's key",
         })
     }
 }

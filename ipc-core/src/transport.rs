@@ -140,11 +140,20 @@ pub trait Handshake<T: Transport>: Wait {
     /// belongs to the rendezvous, and notice a server that dies meanwhile.
     ///
     /// # Errors
-    /// The road cannot come up, or the other side is known to be gone.
+    /// The road cannot come up, or the other side is known to be gone. On the server's side
+    /// [`Refused`](crate::ErrorKind::Refused) is counted as that, and the client is told.
     fn step(&mut self, now: Instant) -> Result<Option<Link<T>>>;
 
     /// On the server's side: who is coming, once that is known; before the link is handed out, if it can be.
     fn peer(&self) -> Option<&Peer> {
+        None
+    }
+
+    /// On the server's side: what there is of the road before it is up, to say no over. The peer is not known yet.
+    fn give_up(self) -> Option<Link<T>>
+    where
+        Self: Sized,
+    {
         None
     }
 
@@ -179,6 +188,11 @@ pub trait Listener<T: Transport>: Wait {
         true
     }
 
+    /// What clients must ask for, if it is not what was asked for here: the port that was free.
+    fn address(&self) -> Option<String> {
+        None
+    }
+
     /// Takes the rendezvous away, if it is still ours: nobody new can come. What has already come can still be
     /// taken with [`try_accept`](Self::try_accept).
     fn retire(&mut self);
@@ -203,6 +217,15 @@ pub trait Tx: Wait + AsFd {
     /// `WouldBlock`; `BrokenPipe` or `ConnectionReset` if the peer is gone.
     fn try_send(&mut self, bufs: &[IoSlice<'_>], may_block: bool) -> io::Result<usize>;
 
+    /// Whether what has left here no longer depends on this end, so that to close it would lose nothing. Whoever is
+    /// told "not yet" waits by [`Wait`], as for room. Asked once the goodbye has left.
+    ///
+    /// # Errors
+    /// The peer is gone: nothing more can be done for it.
+    fn has_arrived(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Ends this direction: the peer reads to the end of what was sent, and then the end.
     fn finish(&mut self) {}
 }
@@ -225,6 +248,10 @@ pub trait Rx: Wait + AsFd {
     /// `WouldBlock`. A peer that is gone is [`Got::End`], after the last byte that it sent; or `ConnectionReset`, if it is
     /// known that it went without all that we had sent.
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got>;
+
+    /// Takes what is unread away, without waiting for more: nobody wants it, and nothing is wrong with it. For roads
+    /// where it would harm what was sent the other way.
+    fn discard(&mut self) {}
 
     /// Ends this direction: the peer's sends fail from now on.
     fn finish(&mut self) {}

@@ -95,6 +95,10 @@ impl<T: Transport, L: ipc_core::Listener<T>> ipc_core::Listener<Faulty<T>> for L
         self.inner.may_have_more()
     }
 
+    fn address(&self) -> Option<String> {
+        self.inner.address()
+    }
+
     fn retire(&mut self) {
         self.inner.retire();
     }
@@ -113,6 +117,10 @@ impl<T: Transport, H: Handshake<T>> Handshake<Faulty<T>> for Making<H> {
 
     fn peer(&self) -> Option<&Peer> {
         self.inner.peer()
+    }
+
+    fn give_up(self) -> Option<Link<Faulty<T>>> {
+        self.inner.give_up().and_then(|link| wrap(link, self.origin.as_ref()).ok())
     }
 
     fn welcome(&mut self) {

@@ -61,6 +61,10 @@ impl<H: ipc_core::Tx> ipc_core::Tx for Tx<H> {
         Ok(sent)
     }
 
+    fn has_arrived(&mut self) -> io::Result<bool> {
+        self.0.alive().map_or(Ok(true), |half| half.has_arrived())
+    }
+
     fn finish(&mut self) {
         self.0.finish();
     }
@@ -88,6 +92,12 @@ impl<H: ipc_core::Rx> ipc_core::Rx for Rx<H> {
             self.0.moved(count);
         }
         Ok(got)
+    }
+
+    fn discard(&mut self) {
+        if let Some(half) = self.0.alive() {
+            half.discard();
+        }
     }
 
     fn finish(&mut self) {

@@ -14,3 +14,8 @@ mod inproc {
     conformance::conformance!(transport_faulty::Faulty<transport_inproc::Inproc>);
     conformance::conformance_of_events!(transport_faulty::Faulty<transport_inproc::Inproc>);
 }
+
+mod tcp {
+    conformance::conformance!(transport_faulty::Faulty<transport_tcp::Tcp>);
+    conformance::conformance_of_events!(transport_faulty::Faulty<transport_tcp::Tcp>);
+}

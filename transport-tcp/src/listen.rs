@@ -1,0 +1,154 @@
+//! The server's side of the rendezvous: a port, and for a name two files that lead to it.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::fd::AsFd,
+};
+
+use ipc_core::{
+    Arrival, Config, Error, ErrorKind, Folder, Interest, Interests, Place, Refusal, Result, Transport, Wait,
+};
+use nix::errno::Errno;
+
+use crate::{
+    Tcp,
+    admit::Incoming,
+    endpoint::endpoint,
+    key::{KEY, Key},
+    socket::{listening, prepare},
+};
+
+/// Where a named server listens: an address and a port.
+pub(crate) const ADDRESS: &str = "address";
+
+/// Takes clients in.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    at: SocketAddr,
+    key: Option<Key>,
+    /// The files of a server with a name.
+    files: Option<Files>,
+    config: Config,
+}
+
+/// What lies in a server's folder, and what it was when we made it: it is only removed while it is still that.
+#[derive(Debug)]
+struct Files {
+    folder: Folder,
+    made: Vec<(&'static str, (u64, u64))>,
+}
+
+pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
+    match place {
+        Place::Folder(folder, _) => listen_in(folder, config),
+        Place::Port(host, port) => listen_at(endpoint(host, *port, config)?, config),
+        _ => Err(Error::bad_address("expected a name, or a host and a port")),
+    }
+}
+
+fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
+    let mut files = Files { folder: folder.clone(), made: Vec::new() };
+    let made = make(&mut files, config).inspect_err(|_| files.remove());
+    let (key, socket, at) = made?;
+    Ok(Listener { socket, at, key: Some(key), files: Some(files), config: config.clone() })
+}
+
+fn make(files: &mut Files, config: &Config) -> Result<(Key, TcpListener, SocketAddr)> {
+    let key = Key::make(&files.folder)?;
+    files.note(KEY)?;
+    config.seams.reach("tcp.key")?;
+    let socket = listening((Ipv4Addr::LOCALHOST, 0).into())?;
+    let at = socket.local_addr()?;
+    files.folder.write_whole(ADDRESS, format!("{at}\n").as_bytes(), 0o600)?;
+    files.note(ADDRESS)?;
+    config.seams.reach("tcp.listening")?;
+    Ok((key, socket, at))
+}
+
+fn listen_at(at: SocketAddr, config: &Config) -> Result<Listener> {
+    let key = config.key_file.as_ref().map(|path| Key::of_user(path, config)).transpose()?;
+    if key.is_none() && !config.unproven {
+        return Err(Error::denied(format!(
+            "a client of {at} proves nothing of itself, so nobody would be admitted; expected the option key_file, or \
+             allow with a rule for whom to admit"
+        )));
+    }
+    let socket = listening(at).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => ErrorKind::NameInUse { name: at.to_string(), holder: None }.into(),
+        io::ErrorKind::AddrNotAvailable => {
+            Error::caused(ErrorKind::BadAddress { why: format!("{at} is no address of this machine") }, error)
+        }
+        _ => Error::from(error),
+    })?;
+    let at = socket.local_addr()?;
+    Ok(Listener { socket, at, key, files: None, config: config.clone() })
+}
+
+impl Files {
+    fn note(&mut self, name: &'static str) -> io::Result<()> {
+        self.made.push((name, self.folder.look(name)?.identity));
+        Ok(())
+    }
+
+    fn remove(&self) {
+        for (name, ours) in &self.made {
+            if self.folder.look(name).is_ok_and(|file| file.identity == *ours) {
+                let _ = self.folder.remove(name);
+            }
+        }
+    }
+}
+
+impl ipc_core::Listener<Tcp> for Listener {
+    fn try_accept(&mut self) -> io::Result<Option<Arrival<Tcp>>> {
+        let stream = match self.socket.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if is_of_one_client(&error) => return Err(Errno::ECONNABORTED.into()),
+            Err(error) => return Err(error),
+        };
+        // It has no peer any more.
+        if prepare(&stream).is_err() {
+            return Ok(Some(Arrival::Rejected(Refusal::Gone, None)));
+        }
+        Ok(Some(Arrival::Incoming(Incoming::new(stream, self.at.port(), self.key.as_ref(), &self.config))))
+    }
+
+    /// It stays readable.
+    fn may_have_more(&self) -> bool {
+        false
+    }
+
+    /// With the port that was free.
+    fn address(&self) -> Option<String> {
+        self.files.is_none().then(|| format!("{}:{}", Tcp::SCHEME, self.at))
+    }
+
+    fn retire(&mut self) {
+        if let Some(files) = &self.files {
+            files.remove();
+        }
+    }
+}
+
+/// Linux tells what is wrong with a connection's network by the accept(2) that would have given it.
+fn is_of_one_client(error: &io::Error) -> bool {
+    let passing = [
+        Errno::ENETDOWN,
+        Errno::ENETUNREACH,
+        Errno::EHOSTDOWN,
+        Errno::EHOSTUNREACH,
+        Errno::ENOPROTOOPT,
+        Errno::EOPNOTSUPP,
+        Errno::ETIMEDOUT,
+    ];
+    error.raw_os_error().is_some_and(|code| passing.contains(&Errno::from_raw(code)))
+}
+
+impl Wait for Listener {
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        into.add(self.socket.as_fd(), Interest::Readable);
+    }
+}
