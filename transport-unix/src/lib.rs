@@ -27,11 +27,13 @@
 //! echo.join().unwrap()?;
 //! # Ok::<(), Error>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod call;
 mod client_file;
+pub mod dgram;
 mod dial;
+mod ends;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod half;
@@ -41,6 +43,9 @@ mod record;
 mod road;
 pub mod seqpacket;
 mod socket;
+#[allow(unsafe_code, reason = "the one address of unsafe code in this crate")]
+mod sys;
+mod witness;
 
 use std::{io, os::unix::net::UnixStream, sync::Arc};
 

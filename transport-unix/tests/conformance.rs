@@ -9,3 +9,8 @@ mod seqpacket {
     conformance::conformance!(transport_unix::seqpacket::Seqpacket);
     conformance::conformance_of_events!(transport_unix::seqpacket::Seqpacket);
 }
+
+mod dgram {
+    conformance::conformance!(transport_unix::dgram::Dgram);
+    conformance::conformance_of_events!(transport_unix::dgram::Dgram);
+}
