@@ -64,6 +64,10 @@ pub mod transport {
     pub use transport_inproc as inproc;
     #[cfg(feature = "unix")]
     pub use transport_unix as unix;
+    #[cfg(feature = "dgram")]
+    pub use transport_unix::dgram;
+    #[cfg(feature = "seqpacket")]
+    pub use transport_unix::seqpacket;
 }
 
 ipc_core::words!(AnyServer, AnyConnection);

@@ -25,11 +25,23 @@ macro_rules! rows {
 #[cfg(feature = "tokio")]
 mod tokio {
     use ipc_async::Tokio as Runtime;
-    rows! { unix: transport_unix::Unix, fifo: transport_fifo::Fifo, inproc: transport_inproc::Inproc }
+    rows! {
+        unix: transport_unix::Unix,
+        seqpacket: transport_unix::seqpacket::Seqpacket,
+        dgram: transport_unix::dgram::Dgram,
+        fifo: transport_fifo::Fifo,
+        inproc: transport_inproc::Inproc,
+    }
 }
 
 #[cfg(feature = "smol")]
 mod smol {
     use ipc_async::Smol as Runtime;
-    rows! { unix: transport_unix::Unix, fifo: transport_fifo::Fifo, inproc: transport_inproc::Inproc }
+    rows! {
+        unix: transport_unix::Unix,
+        seqpacket: transport_unix::seqpacket::Seqpacket,
+        dgram: transport_unix::dgram::Dgram,
+        fifo: transport_fifo::Fifo,
+        inproc: transport_inproc::Inproc,
+    }
 }

@@ -14,3 +14,13 @@ mod inproc {
     conformance::conformance!(transport_faulty::Faulty<transport_inproc::Inproc>);
     conformance::conformance_of_events!(transport_faulty::Faulty<transport_inproc::Inproc>);
 }
+
+mod seqpacket {
+    conformance::conformance!(transport_faulty::Faulty<transport_unix::seqpacket::Seqpacket>);
+    conformance::conformance_of_events!(transport_faulty::Faulty<transport_unix::seqpacket::Seqpacket>);
+}
+
+mod dgram {
+    conformance::conformance!(transport_faulty::Faulty<transport_unix::dgram::Dgram>);
+    conformance::conformance_of_events!(transport_faulty::Faulty<transport_unix::dgram::Dgram>);
+}

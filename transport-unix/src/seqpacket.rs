@@ -134,13 +134,16 @@ impl ipc_core::Rx for Rx {
     }
 
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got> {
-        match self.rest.receive(&self.socket, rooms, may_block) {
+        let mut received = self.rest.receive(&self.socket, rooms, may_block);
+        if received.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset) {
+            // The peer closed with our records unread. Other than on a stream, that is told once and before what it had
+            // sent, which is still there.
+            received = self.rest.receive(&self.socket, rooms, may_block);
+        }
+        match received? {
             // No peer of ours sends an empty record, which would read just the same.
-            Ok(0) => Ok(Got::End),
-            Ok(count) => Ok(Got::Bytes(count)),
-            // A peer that closed with our records unread: what it had sent was read before this.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Got::End),
-            Err(error) => Err(error),
+            0 => Ok(Got::End),
+            count => Ok(Got::Bytes(count)),
         }
     }
 
