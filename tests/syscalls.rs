@@ -40,9 +40,9 @@ fn a_message_over_unix_is_one_sendto_and_one_recvfrom() {
 
 #[test]
 #[cfg(feature = "seqpacket")]
-fn a_message_over_seqpacket_is_one_sendto_and_one_recvmsg() {
-    let name = "a_message_over_seqpacket_is_one_sendto_and_one_recvmsg";
-    each(name, "seqpacket:calc", &["sendto"], "recvmsg");
+fn a_message_over_seqpacket_is_one_sendto_and_one_recvfrom() {
+    let name = "a_message_over_seqpacket_is_one_sendto_and_one_recvfrom";
+    each(name, "seqpacket:calc", &["sendto"], "recvfrom");
 }
 
 #[test]
@@ -68,13 +68,13 @@ fn a_hundred_small_messages_over_fifo_are_one_write_and_at_most_two_reads() {
 /// Two descriptors are watched: a message is waited for before it is received. One in so many is looked for first.
 #[test]
 #[cfg(feature = "dgram")]
-fn a_message_over_dgram_is_one_sendto_one_poll_and_one_recvmsg() {
-    let name = "a_message_over_dgram_is_one_sendto_one_poll_and_one_recvmsg";
+fn a_message_over_dgram_is_one_sendto_one_poll_and_one_recvfrom() {
+    let name = "a_message_over_dgram_is_one_sendto_one_poll_and_one_recvfrom";
     check(name, "dgram:calc", "1", |side, mut calls| {
         assert_eq!(take(&mut calls, &["sendto"]), TRIPS, "{side}: sends in {TRIPS} round trips");
         let waits = take(&mut calls, &["poll"]);
         assert!(waits <= TRIPS, "{side}: {waits} waits in {TRIPS} round trips");
-        let received = take(&mut calls, &["recvmsg"]);
+        let received = take(&mut calls, &["recvfrom"]);
         assert!(
             (TRIPS..=TRIPS + TRIPS / 20).contains(&received),
             "{side}: {received} receives in {TRIPS} round trips"

@@ -14,9 +14,9 @@ use nix::{
 
 use crate::call::{Buffer, NO_SIGNAL, flags};
 
-/// The most bytes in a record. The kernel takes up to a send buffer in one piece, and would have to find memory in one
-/// piece for what is more than this.
-pub(crate) const LONGEST: usize = 64 * 1024;
+/// The most bytes in a record: a message of 64 KiB leaves in one. The kernel would take a whole send buffer, but would
+/// need more memory in one piece for more than this.
+pub(crate) const LONGEST: usize = 80 * 1024;
 
 /// Where the kernel's buffers are small, records are made shorter, down to this.
 const SHORTEST: usize = 1024;
@@ -95,6 +95,9 @@ thread_local! {
 /// Room of this size is kept between two records.
 const KEPT: usize = 1024;
 
+/// Rooms of no more than this, all together, are filled by copying: that costs less than to name them to the kernel.
+const SMALL: usize = 4096;
+
 impl Rest {
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
@@ -104,7 +107,7 @@ impl Rest {
     /// the record is empty, or none will come.
     ///
     /// # Errors
-    /// `WouldBlock`; `InvalidData` if the record is longer than any that a peer may send.
+    /// `WouldBlock`; `InvalidData` if the record is longer than [`LONGEST`]: a part of it would be lost.
     pub(crate) fn receive(
         &mut self,
         socket: &impl AsFd,
@@ -120,25 +123,30 @@ impl Rest {
         }
         let received = BEHIND.try_with(|behind| {
             let behind = &mut *behind.borrow_mut();
-            let count = receive_before(socket, rooms, behind, may_block)?;
-            if let Some(excess) = count.checked_sub(room) {
-                self.bytes.extend_from_slice(&behind[..excess]);
+            if room <= SMALL {
+                let count = receive_one(socket, behind, may_block)?;
+                let before = scatter(&behind[..count], rooms);
+                self.keep(&behind[before..count]);
+                return Ok(before);
             }
+            let count = receive_before(socket, rooms, behind, may_block)?;
+            self.keep(&behind[..count.saturating_sub(room)]);
             Ok(count.min(room))
         });
         // A thread that ends is past receiving.
         received.unwrap_or_else(|_| Err(io::ErrorKind::Unsupported.into()))
     }
 
-    fn give(&mut self, rooms: &mut [IoSliceMut<'_>]) -> usize {
-        let before = self.given;
-        for room in rooms {
-            let left = &self.bytes[self.given..];
-            let count = room.len().min(left.len());
-            room[..count].copy_from_slice(&left[..count]);
-            self.given += count;
+    #[inline]
+    fn keep(&mut self, excess: &[u8]) {
+        if !excess.is_empty() {
+            self.bytes.extend_from_slice(excess);
         }
-        let given = self.given - before;
+    }
+
+    fn give(&mut self, rooms: &mut [IoSliceMut<'_>]) -> usize {
+        let given = scatter(&self.bytes[self.given..], rooms);
+        self.given += given;
         if self.given == self.bytes.len() {
             self.given = 0;
             self.bytes.clear();
@@ -146,6 +154,18 @@ impl Rest {
         }
         given
     }
+}
+
+/// Copies as much as there is room for.
+#[inline]
+fn scatter(mut bytes: &[u8], rooms: &mut [IoSliceMut<'_>]) -> usize {
+    let all = bytes.len();
+    for room in rooms {
+        let (now, later) = bytes.split_at(room.len().min(bytes.len()));
+        room[..now.len()].copy_from_slice(now);
+        bytes = later;
+    }
+    all - bytes.len()
 }
 
 /// As many rooms as the core offers, and one behind them.
@@ -169,9 +189,25 @@ fn receive_before(
 
 fn receive_into(socket: &impl AsFd, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<usize> {
     let received = recvmsg::<()>(socket.as_fd().as_raw_fd(), rooms, None, flags(may_block))?;
-    if received.flags.contains(MsgFlags::MSG_TRUNC) {
-        let why = "a record of more bytes than any has; expected at most 65,536";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-    }
-    Ok(received.bytes)
+    if received.flags.contains(MsgFlags::MSG_TRUNC) { Err(too_long()) } else { Ok(received.bytes) }
+}
+
+/// The cheapest call there is, for records that are small most likely.
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
+fn receive_one(socket: &impl AsFd, room: &mut [u8], may_block: bool) -> io::Result<usize> {
+    // Linux gives the length that the record had.
+    let flags = flags(may_block) | MsgFlags::MSG_TRUNC;
+    let length = nix::sys::socket::recv(socket.as_fd().as_raw_fd(), room, flags)?;
+    if length > room.len() { Err(too_long()) } else { Ok(length) }
+}
+
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+fn receive_one(socket: &impl AsFd, room: &mut [u8], may_block: bool) -> io::Result<usize> {
+    receive_into(socket, &mut [IoSliceMut::new(room)], may_block)
+}
+
+#[cold]
+fn too_long() -> io::Error {
+    let why = format!("a record of more than {LONGEST} bytes, which no peer sends");
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }

@@ -1,7 +1,7 @@
 //! hobnob over AF_UNIX sockets that keep records (SOCK_SEQPACKET, unix(7)).
 //!
 //! Everything is as over `unix`, but that the kernel keeps what is sent by one call together. A message and its header
-//! of up to 64 KiB are one record; what is larger leaves in several and is put together again, so that the limits on
+//! are one record of up to 80 KiB; what is larger leaves in several and is put together again, so that the limits on
 //! messages are those of every transport. An empty message is a message: its record has a header.
 //!
 //! ```
