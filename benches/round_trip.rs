@@ -86,11 +86,14 @@ fn main() -> Result {
     }
 }
 
+/// What there is a bare row for.
+const RAW: [&str; 4] = ["unix", "seqpacket", "dgram", "fifo"];
+
 /// Raw rows first: each hobnob row is compared with the raw one of its scheme.
 fn rows() -> Vec<String> {
-    let raw = ["raw unix", "raw fifo"].map(str::to_owned);
     let kernel = hobnob::transports().filter(|scheme| *scheme != "inproc");
-    raw.into_iter().chain(kernel.map(|scheme| format!("hobnob {scheme}"))).collect()
+    let raw = RAW.iter().filter(|scheme| hobnob::transports().any(|it| it == **scheme));
+    raw.map(|scheme| format!("raw {scheme}")).chain(kernel.map(|scheme| format!("hobnob {scheme}"))).collect()
 }
 
 fn measure(arguments: &Arguments) -> Result {
@@ -105,7 +108,7 @@ fn measure(arguments: &Arguments) -> Result {
         .collect();
     let mut roads = roads?;
     println!(
-        "row            bytes     p50 (us)           spread (us)    ratio   (pin: {pinned}, wait: {wait})"
+        "row                bytes     p50 (us)           spread (us)    ratio   (pin: {pinned}, wait: {wait})"
     );
     for size in SIZES {
         let times = interleaved(&mut roads, size, arguments)?;
@@ -117,7 +120,7 @@ fn measure(arguments: &Arguments) -> Result {
                 (own.iter().copied().fold(f64::MAX, f64::min), own.iter().copied().fold(0.0, f64::max));
             let ratio = median(own.iter().zip(&times[raw]).map(|(own, raw)| own / raw).collect());
             println!(
-                "{row:<12} {size:>7} {p50:>12.2} {:>21} {ratio:>8.2}",
+                "{row:<16} {size:>7} {p50:>12.2} {:>21} {ratio:>8.2}",
                 format!("{least:.2} - {most:.2}")
             );
             if let Some(path) = &arguments.json {

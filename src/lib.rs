@@ -66,6 +66,10 @@ pub mod transport {
     pub use transport_tcp as tcp;
     #[cfg(feature = "unix")]
     pub use transport_unix as unix;
+    #[cfg(feature = "dgram")]
+    pub use transport_unix::dgram;
+    #[cfg(feature = "seqpacket")]
+    pub use transport_unix::seqpacket;
 }
 
 ipc_core::words!(AnyServer, AnyConnection);

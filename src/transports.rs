@@ -13,6 +13,10 @@ pub(crate) const LIST: &[Row] = &[
     row::<Road<transport_unix::Unix>>(),
     #[cfg(feature = "fifo")]
     row::<Road<transport_fifo::Fifo>>(),
+    #[cfg(feature = "seqpacket")]
+    row::<Road<transport_unix::seqpacket::Seqpacket>>(),
+    #[cfg(feature = "dgram")]
+    row::<Road<transport_unix::dgram::Dgram>>(),
     #[cfg(feature = "inproc")]
     row::<Road<transport_inproc::Inproc>>(),
     #[cfg(feature = "tcp")]
@@ -28,7 +32,7 @@ type Road<T> = T;
 type Road<T> = transport_faulty::Faulty<T>;
 
 /// Every scheme there is, compiled in or not, for the sake of error texts.
-pub(crate) const FEATURES: &str = "unix, fifo, inproc, tcp";
+pub(crate) const FEATURES: &str = "unix, fifo, seqpacket, dgram, inproc, tcp";
 
 /// A transport, by its scheme.
 pub(crate) struct Row {

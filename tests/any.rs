@@ -1,5 +1,11 @@
 //! `AnyServer` and `AnyConnection` keep the whole vocabulary: halves, descriptors for event loops, `serve`.
-#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc"))]
+#![cfg(any(
+    feature = "unix",
+    feature = "seqpacket",
+    feature = "dgram",
+    feature = "fifo",
+    feature = "inproc"
+))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;

@@ -1,5 +1,11 @@
 //! What the facade adds: the transport is chosen at run time, by the address and by the server's record.
-#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc"))]
+#![cfg(any(
+    feature = "unix",
+    feature = "seqpacket",
+    feature = "dgram",
+    feature = "fifo",
+    feature = "inproc"
+))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;
@@ -16,9 +22,9 @@ fn a_bare_name_follows_the_servers_record() {
             let mut server = stage.server(&stage.over(scheme)).unwrap();
             let (mut client, mut served) = stage.pair(&mut server, &stage.name);
             let proof = match scheme {
-                "unix" => Proof::Kernel,
                 "fifo" => Proof::FileOwner,
-                _ => Proof::SameProcess,
+                "inproc" => Proof::SameProcess,
+                _ => Proof::Kernel,
             };
             assert_eq!((client.peer().proof, served.peer().proof), (proof, proof), "{scheme}");
             client.send_info(scheme.as_bytes()).unwrap();
@@ -42,14 +48,17 @@ fn a_server_with_a_bare_name_takes_the_first_transport() {
 fn a_transport_that_is_not_compiled_in_is_a_bad_address_that_names_the_features() {
     watched("a_transport_that_is_not_compiled_in_is_a_bad_address_that_names_the_features", || {
         let stage = Stage::new();
-        let absent = ["unix", "fifo", "inproc", "tcp"]
+        let absent = ["unix", "seqpacket", "dgram", "fifo", "inproc", "tcp"]
             .into_iter()
             .filter(|one| hobnob::transports().all(|it| it != *one));
         for scheme in absent {
             let (server, client) = (stage.server(&stage.over(scheme)), stage.connect(&stage.over(scheme)));
             for kind in [kind_of(&server), kind_of(&client)] {
                 let Some(ErrorKind::BadAddress { why }) = kind else { panic!("{scheme}: {kind:?}") };
-                assert!(why.contains(scheme) && why.contains("features: unix, fifo, inproc, tcp"), "{why}");
+                assert!(
+                    why.contains(scheme) && why.contains("features: unix, fifo, seqpacket, dgram, inproc, tcp"),
+                    "{why}"
+                );
                 assert!(hobnob::transports().all(|there| why.contains(there)), "{why}");
             }
         }
@@ -71,7 +80,7 @@ fn another_scheme_than_the_servers_is_wrong_transport() {
 
 /// The server is a program that was built with more features than this one.
 #[test]
-#[cfg(any(feature = "unix", feature = "fifo"))]
+#[cfg(any(feature = "unix", feature = "seqpacket", feature = "dgram", feature = "fifo"))]
 fn a_record_of_a_transport_that_is_not_compiled_in_is_wrong_transport() {
     use std::{fs, os::unix::fs::DirBuilderExt};
     watched("a_record_of_a_transport_that_is_not_compiled_in_is_wrong_transport", || {

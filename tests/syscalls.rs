@@ -1,7 +1,11 @@
 //! In steady state a message costs one system call to send and one to receive, and nothing else; a batch of small
 //! ones costs hardly more than one: as strace sees it. Both sides wait asleep, for ever and without a `StopHandle`; that is what lets a transport sleep in its own
 //! call.
-#![cfg(all(target_os = "linux", not(hobnob_portable), any(feature = "unix", feature = "fifo")))]
+#![cfg(all(
+    target_os = "linux",
+    not(hobnob_portable),
+    any(feature = "unix", feature = "seqpacket", feature = "dgram", feature = "fifo")
+))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod strace;
@@ -35,6 +39,13 @@ fn a_message_over_unix_is_one_sendto_and_one_recvfrom() {
 }
 
 #[test]
+#[cfg(feature = "seqpacket")]
+fn a_message_over_seqpacket_is_one_sendto_and_one_recvfrom() {
+    let name = "a_message_over_seqpacket_is_one_sendto_and_one_recvfrom";
+    each(name, "seqpacket:calc", &["sendto"], "recvfrom");
+}
+
+#[test]
 #[cfg(feature = "fifo")]
 fn a_message_over_fifo_is_one_write_and_one_read() {
     each("a_message_over_fifo_is_one_write_and_one_read", "fifo:calc", &["pwritev2", "writev"], "read");
@@ -52,6 +63,35 @@ fn a_hundred_small_messages_over_unix_are_one_sendmsg_and_at_most_two_recvfrom()
 fn a_hundred_small_messages_over_fifo_are_one_write_and_at_most_two_reads() {
     let name = "a_hundred_small_messages_over_fifo_are_one_write_and_at_most_two_reads";
     batches(name, "fifo:calc", &["pwritev2", "writev"], "read");
+}
+
+/// Two descriptors are watched: a message is waited for before it is received. One in so many is looked for first.
+#[test]
+#[cfg(feature = "dgram")]
+fn a_message_over_dgram_is_one_sendto_one_poll_and_one_recvfrom() {
+    let name = "a_message_over_dgram_is_one_sendto_one_poll_and_one_recvfrom";
+    check(name, "dgram:calc", "1", |side, mut calls| {
+        assert_eq!(take(&mut calls, &["sendto"]), TRIPS, "{side}: sends in {TRIPS} round trips");
+        let waits = take(&mut calls, &["poll"]);
+        assert!(waits <= TRIPS, "{side}: {waits} waits in {TRIPS} round trips");
+        let received = take(&mut calls, &["recvfrom"]);
+        assert!(
+            (TRIPS..=TRIPS + TRIPS / 20).contains(&received),
+            "{side}: {received} receives in {TRIPS} round trips"
+        );
+        calls
+    });
+}
+
+#[test]
+#[cfg(feature = "seqpacket")]
+fn a_hundred_small_messages_over_seqpacket_are_one_sendto_and_one_recvmsg() {
+    let name = "a_hundred_small_messages_over_seqpacket_are_one_sendto_and_one_recvmsg";
+    check(name, "seqpacket:calc", &TOGETHER.to_string(), |side, mut calls| {
+        let (sent, received) = (take(&mut calls, &["sendto"]), take(&mut calls, &["recvmsg"]));
+        assert_eq!((sent, received), (TRIPS, TRIPS), "{side}: sends and receives in {TRIPS} round trips");
+        calls
+    });
 }
 
 /// Every message goes alone and is answered.

@@ -1,6 +1,6 @@
 //! The two example programs as real processes: what they print, how they end, and what a killed one leaves.
 //! inproc has no second process, so nothing of this is for it.
-#![cfg(any(feature = "unix", feature = "fifo"))]
+#![cfg(any(feature = "unix", feature = "seqpacket", feature = "dgram", feature = "fifo"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod house;

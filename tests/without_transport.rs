@@ -1,5 +1,11 @@
 //! No transport is compiled in: the crate works as far as it can, which is to say so.
-#![cfg(not(any(feature = "unix", feature = "fifo", feature = "inproc")))]
+#![cfg(not(any(
+    feature = "unix",
+    feature = "seqpacket",
+    feature = "dgram",
+    feature = "fifo",
+    feature = "inproc"
+)))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;
@@ -17,7 +23,8 @@ fn every_address_is_a_bad_address_that_names_the_features() {
             for kind in [kind_of(&server), kind_of(&client)] {
                 let Some(ErrorKind::BadAddress { why }) = kind else { panic!("{address}: {kind:?}") };
                 assert!(
-                    why.contains("no transport") && why.contains("features: unix, fifo, inproc, tcp"),
+                    why.contains("no transport")
+                        && why.contains("features: unix, fifo, seqpacket, dgram, inproc, tcp"),
                     "{why}"
                 );
             }

@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::{UnixDatagram, UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -13,7 +16,15 @@ use hobnob::{
     Address, AnyConnection, AnyServer, ConnectOptions, IpcReceiver, IpcSender, IpcServer, ServerOptions,
     WaitStrategy,
 };
-use nix::{sys::stat::Mode, unistd::mkfifo};
+use nix::{
+    sys::{
+        socket::{
+            AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket as open,
+        },
+        stat::Mode,
+    },
+    unistd::mkfifo,
+};
 
 use crate::{Result, median};
 
@@ -51,6 +62,17 @@ impl Road {
         BufReader::new(echo.0.stdout.take().ok_or("no output")?).read_line(&mut String::new())?;
         let ends = match row {
             "raw unix" => Ends::Raw(Raw::over_unix(UnixStream::connect(socket(dir))?)?),
+            "raw seqpacket" => {
+                let socket = seqpacket()?;
+                connect(socket.as_raw_fd(), &UnixAddr::new(&packets(dir))?)?;
+                Ends::Raw(Raw::over(socket)?)
+            }
+            "raw dgram" => {
+                let socket = UnixDatagram::bind(dir.join("raw.dgram.client"))?;
+                socket.connect(datagrams(dir))?;
+                socket.send(b"it is me")?;
+                Ends::Raw(Raw::over(socket.into())?)
+            }
             "raw fifo" => {
                 let to = File::options().write(true).open(c2s(dir))?;
                 Ends::Raw(Raw::new(to, File::open(s2c(dir))?))
@@ -103,6 +125,11 @@ impl Raw {
         Ok(Self::new(stream.try_clone()?, stream))
     }
 
+    /// A frame is a record: one write, one read.
+    fn over(socket: OwnedFd) -> Result<Self> {
+        Ok(Self::new(File::from(socket.try_clone()?), File::from(socket)))
+    }
+
     /// Receives a frame to the start of the buffer; gives its length with the header.
     fn receive(&mut self) -> Result<usize> {
         let mut have = 0;
@@ -127,6 +154,20 @@ pub fn echo(row: &str, dir: &Path, wait: WaitStrategy) -> Result {
             let listener = UnixListener::bind(socket(dir))?;
             println!("listening");
             Raw::over_unix(listener.accept()?.0)?
+        }
+        "raw seqpacket" => {
+            let socket = seqpacket()?;
+            bind(socket.as_raw_fd(), &UnixAddr::new(&packets(dir))?)?;
+            listen(&socket, Backlog::new(1)?)?;
+            println!("listening");
+            Raw::over(UnixListener::from(socket).accept()?.0.into())?
+        }
+        "raw dgram" => {
+            let socket = UnixDatagram::bind(datagrams(dir))?;
+            println!("listening");
+            let (_, client) = socket.recv_from(&mut [0; 8])?;
+            socket.connect(client.as_pathname().ok_or("no name")?)?;
+            Raw::over(socket.into())?
         }
         "raw fifo" => {
             println!("listening");
@@ -163,6 +204,18 @@ fn address(row: &str) -> Result<Address> {
 
 fn socket(dir: &Path) -> PathBuf {
     dir.join("raw.sock")
+}
+
+fn seqpacket() -> Result<OwnedFd> {
+    Ok(open(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?)
+}
+
+fn packets(dir: &Path) -> PathBuf {
+    dir.join("raw.seqpacket")
+}
+
+fn datagrams(dir: &Path) -> PathBuf {
+    dir.join("raw.dgram")
 }
 
 fn c2s(dir: &Path) -> PathBuf {

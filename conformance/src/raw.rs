@@ -6,12 +6,15 @@ use std::{
 };
 
 use ipc_core::{
-    Config, ErrorKind, Got, Handshake, Link, Nonce, Place, Refusal, Result, Rx, Transport, Tx, Wait,
+    Config, ErrorKind, Got, Handshake, IpcServer, Link, Nonce, Place, Refusal, Result, Rx, Transport, Tx, Wait,
     frame::{Decoder, FrameKind, frame},
     hello::{Hello, Terms, VERSION, Verdict},
 };
 
-use crate::raising::{Raising, awaits_answer, wait};
+use crate::{
+    kind_of,
+    raising::{Raising, awaits_answer, wait},
+};
 
 /// A road that is up, or will be once the server has done its part; and nothing more.
 pub struct Raw<T: Transport> {
@@ -46,6 +49,18 @@ impl<T: Transport> Raw<T> {
                 wait(&outgoing, None);
             }
         }
+    }
+
+    /// Knocks, and has the server answer where nothing can be said before.
+    #[must_use]
+    pub fn let_in(place: &Place, server: &mut impl IpcServer) -> Self {
+        let mut raw = Self::knock(place);
+        while !raw.is_up() {
+            let accepted = server.try_accept_client().map(drop);
+            assert_eq!(kind_of(&accepted), Some(&ErrorKind::WouldBlock), "nobody was to be let in");
+        }
+        raw.link();
+        raw
     }
 
     /// Knocks; none if there is no room to knock in.

@@ -27,6 +27,8 @@ mod tokio {
     use ipc_async::Tokio as Runtime;
     rows! {
         unix: transport_unix::Unix,
+        seqpacket: transport_unix::seqpacket::Seqpacket,
+        dgram: transport_unix::dgram::Dgram,
         fifo: transport_fifo::Fifo,
         inproc: transport_inproc::Inproc,
         tcp: transport_tcp::Tcp,
@@ -38,6 +40,8 @@ mod smol {
     use ipc_async::Smol as Runtime;
     rows! {
         unix: transport_unix::Unix,
+        seqpacket: transport_unix::seqpacket::Seqpacket,
+        dgram: transport_unix::dgram::Dgram,
         fifo: transport_fifo::Fifo,
         inproc: transport_inproc::Inproc,
         tcp: transport_tcp::Tcp,

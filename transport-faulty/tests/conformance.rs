@@ -19,3 +19,13 @@ mod tcp {
     conformance::conformance!(transport_faulty::Faulty<transport_tcp::Tcp>);
     conformance::conformance_of_events!(transport_faulty::Faulty<transport_tcp::Tcp>);
 }
+
+mod seqpacket {
+    conformance::conformance!(transport_faulty::Faulty<transport_unix::seqpacket::Seqpacket>);
+    conformance::conformance_of_events!(transport_faulty::Faulty<transport_unix::seqpacket::Seqpacket>);
+}
+
+mod dgram {
+    conformance::conformance!(transport_faulty::Faulty<transport_unix::dgram::Dgram>);
+    conformance::conformance_of_events!(transport_faulty::Faulty<transport_unix::dgram::Dgram>);
+}

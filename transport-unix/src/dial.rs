@@ -2,35 +2,38 @@
 
 use std::{
     io,
+    marker::PhantomData,
+    mem,
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use ipc_core::{
-    CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Handshake, Interests, Link, Place, Result, Wait,
-    random_nonces, strange,
+    CLIENTS, ClientFile, Config, Error, ErrorKind, Folder, Handshake, Interest, Interests, Link, Place,
+    Result, Wait, random_nonces, strange,
 };
 use nix::{
     errno::Errno,
-    sys::socket::{UnixAddr, bind, connect},
+    sys::socket::{SockType, UnixAddr, bind, connect},
 };
 
 use crate::{
-    Unix, client_file,
-    half::link,
+    client_file,
     listen::{SOCKET, too_long},
     peer::peer_of,
-    socket::nonblocking_socket,
+    road::Road,
+    socket::nonblocking,
 };
 
 /// A client on its way out.
 #[derive(Debug)]
-pub struct Outgoing {
-    socket: Option<OwnedFd>,
+pub struct Outgoing<R: Road> {
+    stage: Stage,
     there: PathBuf,
     /// The folder of a server with a name; `there` leads through its descriptor.
     folder: Option<Folder>,
@@ -39,14 +42,23 @@ pub struct Outgoing {
     retry: Option<Instant>,
     pause: Duration,
     config: Config,
+    road: PhantomData<fn() -> R>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Knocking(OwnedFd),
+    /// Connected; the road is not up before the server has answered.
+    Waiting(Arc<UnixStream>),
+    Up,
 }
 
 /// A full backlog gives EAGAIN, and poll(2) says ready all the same: the only way is to ask again, ever less often.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
-    let socket = nonblocking_socket()?;
+pub(crate) fn dial<R: Road>(place: &Place, config: &Config) -> Result<Outgoing<R>> {
+    let socket = nonblocking(R::MEETS_BY)?;
     let (there, folder, file) = match place {
         Place::Folder(folder, _) => {
             (folder.path_to(SOCKET), Some(folder.clone()), bind_file(&socket, folder, config)?)
@@ -55,13 +67,14 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
         _ => return Err(Error::bad_address("expected a name or a path")),
     };
     Ok(Outgoing {
-        socket: Some(socket),
+        stage: Stage::Knocking(socket),
         there,
         folder,
         file,
         retry: None,
         pause: FIRST_PAUSE,
         config: config.clone(),
+        road: PhantomData,
     })
 }
 
@@ -97,31 +110,24 @@ fn nobody(place: PathBuf) -> Error {
     ErrorKind::NoSuchServer { searched: vec![place] }.into()
 }
 
-impl Handshake<Unix> for Outgoing {
-    fn step(&mut self, now: Instant) -> Result<Option<Link<Unix>>> {
+impl<R: Road> Handshake<R> for Outgoing<R> {
+    fn step(&mut self, now: Instant) -> Result<Option<Link<R>>> {
         if self.retry.is_some_and(|retry| now < retry) {
             return Ok(None);
         }
-        let Some(socket) = self.socket.take() else { return Ok(None) };
-        match self.connect(&socket) {
-            Ok(()) => {}
-            Err(Errno::EAGAIN | Errno::EINTR) => {
-                (self.socket, self.retry) = (Some(socket), Some(now + self.pause));
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-                return Ok(None);
-            }
-            Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(nobody(self.there.clone())),
-            Err(errno @ (Errno::ENOTSOCK | Errno::EPROTOTYPE | Errno::ENOTDIR | Errno::ENAMETOOLONG)) => {
-                return Err(self.bad(errno));
-            }
-            Err(errno) => return Err(errno.into()),
+        let socket = match mem::replace(&mut self.stage, Stage::Up) {
+            Stage::Knocking(socket) => match self.knock(socket, now)? {
+                Some(connected) => connected,
+                None => return Ok(None),
+            },
+            Stage::Waiting(socket) => socket,
+            Stage::Up => return Ok(None),
+        };
+        let link = R::connected(&socket, peer_of(&socket)?, &self.config)?;
+        if link.is_none() {
+            self.stage = Stage::Waiting(socket);
         }
-        self.retry = None;
-        self.config.seams.reach("unix.connected")?;
-        let stream = UnixStream::from(socket);
-        stream.set_nonblocking(false)?;
-        let peer = peer_of(&stream)?;
-        Ok(Some(link(stream, peer, &self.config)))
+        Ok(link)
     }
 
     fn welcome(&mut self) {
@@ -134,7 +140,29 @@ fn errno(error: io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
-impl Outgoing {
+impl<R: Road> Outgoing<R> {
+    /// Connects, or sets the time to ask again.
+    fn knock(&mut self, socket: OwnedFd, now: Instant) -> Result<Option<Arc<UnixStream>>> {
+        match self.connect(&socket) {
+            Ok(()) => {}
+            Err(Errno::EAGAIN | Errno::EINTR) => {
+                (self.stage, self.retry) = (Stage::Knocking(socket), Some(now + self.pause));
+                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                return Ok(None);
+            }
+            Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(nobody(self.there.clone())),
+            Err(errno @ (Errno::ENOTSOCK | Errno::EPROTOTYPE | Errno::ENOTDIR | Errno::ENAMETOOLONG)) => {
+                return Err(self.bad(errno));
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+        self.retry = None;
+        self.config.seams.reach("unix.connected")?;
+        let connected = UnixStream::from(socket);
+        connected.set_nonblocking(false)?;
+        Ok(Some(Arc::new(connected)))
+    }
+
     /// connect(2) follows links; what is in a server's folder is held before, so that a link there leads nowhere.
     fn connect(&self, socket: &OwnedFd) -> nix::Result<()> {
         #[cfg(all(target_os = "linux", not(hobnob_portable)))]
@@ -156,13 +184,21 @@ impl Outgoing {
         if errno == Errno::ENAMETOOLONG {
             return too_long(&self.there);
         }
-        let why = format!("{} is no stream socket to connect to", self.there.display());
+        let kind = match R::MEETS_BY {
+            SockType::SeqPacket => "seqpacket",
+            _ => "stream",
+        };
+        let why = format!("{} is no {kind} socket to connect to", self.there.display());
         Error::caused(ErrorKind::BadAddress { why }, errno.into())
     }
 }
 
-impl Wait for Outgoing {
-    fn interests<'a>(&'a self, _: &mut Interests<'a>) {}
+impl<R: Road> Wait for Outgoing<R> {
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        if let Stage::Waiting(socket) = &self.stage {
+            into.add(socket.as_fd(), Interest::Readable);
+        }
+    }
 
     fn wake_at(&self) -> Option<Instant> {
         self.retry

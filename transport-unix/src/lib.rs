@@ -27,19 +27,33 @@
 //! echo.join().unwrap()?;
 //! # Ok::<(), Error>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod call;
 mod client_file;
+pub mod dgram;
 mod dial;
+mod ends;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod half;
 mod listen;
 mod peer;
+mod record;
+mod road;
+pub mod seqpacket;
 mod socket;
+#[allow(unsafe_code, reason = "the one address of unsafe code in this crate")]
+mod sys;
+mod witness;
 
-use ipc_core::{Capabilities, Config, Place, Result, Transport, Up};
+use std::{io, os::unix::net::UnixStream, sync::Arc};
+
+use ipc_core::{Capabilities, Config, Link, Peer, Place, Result, Transport, Up};
+use nix::sys::socket::SockType;
+
 pub use ipc_core::{ClientFile, ConnectOptions, Error, ErrorKind, ServerOptions, prelude};
+use road::Road;
 
 /// AF_UNIX stream sockets.
 #[derive(Debug)]
@@ -52,15 +66,18 @@ pub type Connection = ipc_core::Connection<Unix>;
 
 ipc_core::words!(Server, Connection);
 
+/// What all of this family can do.
+const ON_SOCKETS: Capabilities =
+    Capabilities { one_process: false, paths: true, ports: false, answers_other_users: true };
+
 impl Transport for Unix {
     const SCHEME: &'static str = "unix";
-    const CAPABILITIES: Capabilities =
-        Capabilities { one_process: false, paths: true, ports: false, answers_other_users: true };
+    const CAPABILITIES: Capabilities = ON_SOCKETS;
     const FOREIGN_WIRES: bool = true;
 
-    type Listener = listen::Listener;
+    type Listener = listen::Listener<Self>;
     type Incoming = Up<Self>;
-    type Outgoing = dial::Outgoing;
+    type Outgoing = dial::Outgoing<Self>;
     type Tx = half::Tx;
     type Rx = half::Rx;
 
@@ -70,5 +87,23 @@ impl Transport for Unix {
 
     fn dial(place: &Place, config: &Config) -> Result<Self::Outgoing> {
         dial::dial(place, config)
+    }
+}
+
+impl Road for Unix {
+    const MEETS_BY: SockType = SockType::Stream;
+    const DESCRIPTORS: usize = 1;
+    type Needs = ();
+
+    fn prepare() -> io::Result<()> {
+        Ok(())
+    }
+
+    fn accepted(socket: Arc<UnixStream>, peer: Peer, (): (), config: &Config) -> io::Result<Link<Self>> {
+        Ok(half::link(socket, peer, config))
+    }
+
+    fn connected(socket: &Arc<UnixStream>, peer: Peer, config: &Config) -> Result<Option<Link<Self>>> {
+        Ok(Some(half::link(socket.clone(), peer, config)))
     }
 }

@@ -11,6 +11,7 @@ use std::{
         },
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ipc_core::{
@@ -18,7 +19,14 @@ use ipc_core::{
     Sweeper, TEMPORARY, Up, Wait, base_name, make_clients_folder,
 };
 
-use crate::{Unix, client_file, half::link, peer::peer_of, socket::nonblocking_socket};
+use nix::{errno::Errno, sys::socket::SockType};
+
+use crate::{
+    client_file,
+    peer::peer_of,
+    road::Road,
+    socket::{listening, nonblocking},
+};
 
 /// The rendezvous in a server's folder.
 pub(crate) const SOCKET: &str = "sock";
@@ -28,8 +36,10 @@ const OTHERS_CONNECT: u32 = 0o622;
 
 /// Takes clients in.
 #[derive(Debug)]
-pub struct Listener {
+pub struct Listener<R: Road> {
     socket: UnixListener,
+    /// What the next client's road needs, if that is made already.
+    prepared: Option<R::Needs>,
     rendezvous: Rendezvous,
     clients: Option<Folder>,
     config: Config,
@@ -43,15 +53,20 @@ enum Rendezvous {
     Path(PathBuf, (u64, u64)),
 }
 
-pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
-    match place {
-        Place::Folder(folder, _) => listen_in(folder, config),
-        Place::Path(path) => listen_at(path, config),
-        _ => Err(Error::bad_address("expected a name or a path")),
-    }
+pub(crate) fn listen<R: Road>(place: &Place, config: &Config) -> Result<Listener<R>> {
+    let (socket, rendezvous, clients) = match place {
+        Place::Folder(folder, _) => listen_in(R::MEETS_BY, folder, config)?,
+        Place::Path(path) => listen_at(R::MEETS_BY, path, config)?,
+        _ => return Err(Error::bad_address("expected a name or a path")),
+    };
+    let sweeper = Sweeper::new(config.seams.clone());
+    Ok(Listener { socket, prepared: None, rendezvous, clients, config: config.clone(), sweeper })
 }
 
-fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
+/// The socket, where it can be found, and the folder for clients' files.
+type Open = (UnixListener, Rendezvous, Option<Folder>);
+
+fn listen_in(kind: SockType, folder: &Folder, config: &Config) -> Result<Open> {
     let clients = match config.client_file {
         ClientFile::Off => None,
         _ => Some(make_clients_folder(folder, config)?),
@@ -62,9 +77,9 @@ fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
     // Under the lease, a file of this name is a dead server's.
     let _ = folder.remove(&temporary);
     let there = folder.path_to(&temporary);
-    let socket = UnixListener::bind(&there).map_err(|error| unfit(&there, error))?;
+    let socket = listening(kind, &there).map_err(|error| unfit(&there, error))?;
     config.seams.reach("unix.bound")?;
-    let made = socket.set_nonblocking(true).and_then(|()| folder.look(&temporary)).and_then(|file| {
+    let made = folder.look(&temporary).and_then(|file| {
         if config.shared {
             folder.set_mode(&temporary, OTHERS_CONNECT)?;
         }
@@ -74,22 +89,15 @@ fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
     let identity = made.inspect_err(|_| {
         let _ = folder.remove(&temporary);
     })?;
-    let rendezvous = Rendezvous::Leased(folder.clone(), identity);
-    Ok(Listener {
-        socket,
-        rendezvous,
-        clients,
-        config: config.clone(),
-        sweeper: Sweeper::new(config.seams.clone()),
-    })
+    Ok((socket, Rendezvous::Leased(folder.clone(), identity), clients))
 }
 
 /// A path outside our directory. The lease on it is held already, so no other hobnob server is taking it; but one
 /// that knows nothing of leases may be serving it: that is asked by connecting.
-fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
+fn listen_at(kind: SockType, path: &Path, config: &Config) -> Result<Open> {
     let dead = match std::fs::symlink_metadata(path) {
         Ok(found) => {
-            must_be_dead(path, &found)?;
+            must_be_dead(kind, path, &found)?;
             Some((found.dev(), found.ino()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -100,9 +108,8 @@ fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
     if std::fs::symlink_metadata(&temporary).is_ok_and(|left| is_our_socket(&left)) {
         std::fs::remove_file(&temporary)?;
     }
-    let socket = UnixListener::bind(&temporary).map_err(|error| unfit(path, error))?;
-    let made = socket.set_nonblocking(true).and_then(|()| {
-        let file = std::fs::symlink_metadata(&temporary)?;
+    let socket = listening(kind, &temporary).map_err(|error| unfit(path, error))?;
+    let made = std::fs::symlink_metadata(&temporary).and_then(|file| {
         if config.shared {
             let_others_connect(&temporary)?;
         }
@@ -116,9 +123,7 @@ fn listen_at(path: &Path, config: &Config) -> Result<Listener> {
         io::ErrorKind::AddrInUse => in_use(path),
         _ => error.into(),
     })?;
-    let rendezvous = Rendezvous::Path(path.to_owned(), identity);
-    let sweeper = Sweeper::new(config.seams.clone());
-    Ok(Listener { socket, rendezvous, clients: None, config: config.clone(), sweeper })
+    Ok((socket, Rendezvous::Path(path.to_owned(), identity), None))
 }
 
 /// Others may write to the parent directory perhaps: `set_mode` follows no link there.
@@ -128,7 +133,7 @@ fn let_others_connect(socket: &Path) -> io::Result<()> {
     parent.set_mode(base_name(socket).unwrap_or_default(), OTHERS_CONNECT)
 }
 
-fn must_be_dead(path: &Path, found: &std::fs::Metadata) -> Result<()> {
+fn must_be_dead(kind: SockType, path: &Path, found: &std::fs::Metadata) -> Result<()> {
     let uid = nix::unistd::geteuid();
     if !is_our_socket(found) {
         return Err(Error::denied(format!(
@@ -138,11 +143,11 @@ fn must_be_dead(path: &Path, found: &std::fs::Metadata) -> Result<()> {
             if found.file_type().is_socket() { "a socket" } else { "no socket" }
         )));
     }
-    let probe = nonblocking_socket()?;
+    let probe = nonblocking(kind)?;
     let there = nix::sys::socket::UnixAddr::new(path)?;
     match nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&probe), &there) {
-        Err(nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::ENOENT) => Ok(()),
-        // It answered, or has a full backlog, or speaks datagrams: somebody is there.
+        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(()),
+        // It answered, or has a full backlog, or is a socket of another type: somebody is there.
         _ => Err(in_use(path)),
     }
 }
@@ -178,7 +183,7 @@ fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::
         use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
         renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE).map_err(|errno| {
             match errno {
-                nix::errno::Errno::EEXIST => taken(),
+                Errno::EEXIST => taken(),
                 errno => errno.into(),
             }
         })
@@ -192,8 +197,8 @@ fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::
 
 /// `bind` failed: a path that is too long is told apart.
 fn unfit(path: &Path, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::InvalidInput => too_long(path),
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENAMETOOLONG) => too_long(path),
         _ => error.into(),
     }
 }
@@ -208,21 +213,28 @@ pub(crate) fn too_long(path: &Path) -> Error {
     ))
 }
 
-impl ipc_core::Listener<Unix> for Listener {
-    fn try_accept(&mut self) -> io::Result<Option<Arrival<Unix>>> {
+impl<R: Road> ipc_core::Listener<R> for Listener<R> {
+    const DESCRIPTORS: usize = R::DESCRIPTORS;
+
+    fn try_accept(&mut self) -> io::Result<Option<Arrival<R>>> {
         if let Some(clients) = &self.clients {
             // Older than any file that would still be taken.
             self.sweeper.sweep(clients, |_, _| true);
         }
-        let (stream, from) = match self.socket.accept() {
+        let needs = self.prepared.take().map_or_else(R::prepare, Ok)?;
+        let (socket, from) = match self.socket.accept() {
             Ok(accepted) => accepted,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.prepared = Some(needs);
+                return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
+            }
         };
         // A peer that is gone again has no credentials on some systems.
-        let Ok(peer) = peer_of(&stream) else { return Ok(Some(Arrival::Rejected(Refusal::Gone, None))) };
+        let Ok(peer) = peer_of(&socket) else { return Ok(Some(Arrival::Rejected(Refusal::Gone, None))) };
         let file = self.check_file(from.as_pathname(), &peer);
-        let link = link(stream, peer, &self.config);
+        let Ok(link) = R::accepted(Arc::new(socket), peer, needs, &self.config) else {
+            return Ok(Some(Arrival::Rejected(Refusal::Gone, None)));
+        };
         Ok(Some(match file {
             Ok(()) => Arrival::Incoming(Up::new(link)),
             Err(reason) => Arrival::Rejected(reason, Some(link)),
@@ -253,7 +265,7 @@ impl ipc_core::Listener<Unix> for Listener {
     }
 }
 
-impl Listener {
+impl<R: Road> Listener<R> {
     fn check_file(&self, from: Option<&Path>, peer: &ipc_core::Peer) -> std::result::Result<(), Refusal> {
         let Some(clients) = &self.clients else { return Ok(()) };
         match from.map(base_name) {
@@ -265,7 +277,7 @@ impl Listener {
     }
 }
 
-impl Wait for Listener {
+impl<R: Road> Wait for Listener<R> {
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
         into.add(self.socket.as_fd(), Interest::Readable);
     }
