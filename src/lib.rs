@@ -66,6 +66,9 @@ pub mod transport {
     pub use transport_unix as unix;
 }
 
+#[cfg(feature = "datagrams")]
+pub use plain_datagrams as datagrams;
+
 ipc_core::words!(AnyServer, AnyConnection);
 
 /// The words as futures, on tokio.

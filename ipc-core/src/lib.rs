@@ -75,7 +75,7 @@ pub use peer::{Peer, PeerPid, Proof};
 pub use place::{lease, places_of};
 pub use receiver::Receiver;
 pub use record::Record;
-pub use runtime_dir::VARIABLE;
+pub use runtime_dir::{VARIABLE, no_such_server};
 pub use seams::{Clock, Failpoints, Seams};
 pub use sender::Sender;
 pub use serve::{Served, serve};
