@@ -66,6 +66,9 @@ pub mod transport {
     pub use transport_unix as unix;
 }
 
+#[cfg(feature = "activation")]
+pub use socket_activation as activation;
+
 #[cfg(feature = "datagrams")]
 pub use plain_datagrams as datagrams;
 

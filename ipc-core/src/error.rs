@@ -40,6 +40,14 @@ pub enum ErrorKind {
         /// What was wrong, and what was expected.
         why: String,
     },
+    /// The descriptor that was given is another one than was expected.
+    #[error("bad descriptor: it is {found}; expected {expected}")]
+    BadDescriptor {
+        /// What it is.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
     /// A directory or file is not safe to use: the text says what was found and what was expected.
     #[error("denied: {why}")]
     Denied {
@@ -300,7 +308,9 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
             ErrorKind::NameInUse { .. } => io::ErrorKind::AddrInUse,
-            ErrorKind::BadAddress { .. } | ErrorKind::TooLarge { .. } => io::ErrorKind::InvalidInput,
+            ErrorKind::BadAddress { .. } | ErrorKind::BadDescriptor { .. } | ErrorKind::TooLarge { .. } => {
+                io::ErrorKind::InvalidInput
+            }
             ErrorKind::Denied { .. } | ErrorKind::ServerUntrusted { .. } => io::ErrorKind::PermissionDenied,
             ErrorKind::NoSpace => io::ErrorKind::StorageFull,
             ErrorKind::NoSuchServer { .. } => io::ErrorKind::NotFound,

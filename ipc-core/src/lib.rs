@@ -24,6 +24,7 @@ mod folder;
 pub mod frame;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod given;
 mod half_open;
 pub mod hello;
 mod intake;
@@ -66,6 +67,7 @@ pub use error::{Error, ErrorKind, Holder, Result};
 pub use events::{EventHandler, EventOptions, Left, Mailbox, Reply, WhenFull, serve_events};
 pub use faults::{Fault, Faults};
 pub use folder::{Access, Entry, Folder, Kind, TEMPORARY, base_name, look_at, strange};
+pub use given::Given;
 pub use lease::{CLIENTS, Lease, is_shared, make_clients_folder};
 pub use limits::Limits;
 pub use lookup::{look_up, nobody_serves};

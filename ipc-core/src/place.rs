@@ -10,6 +10,9 @@ use crate::{
 
 /// The place to serve at, and the lease on it; names inside this process need none.
 pub(crate) fn take_place<T: Transport>(at: &Address, config: &mut Config) -> Result<(Option<Lease>, Place)> {
+    if config.given.is_some() {
+        return given_place::<T>(at, config);
+    }
     match at.target() {
         Target::Name(name) if T::CAPABILITIES.one_process => Ok((None, Place::Process(name.clone()))),
         Target::Path(_) if !T::CAPABILITIES.paths => Err(unfit(at, T::SCHEME)),
@@ -24,6 +27,20 @@ pub(crate) fn take_place<T: Transport>(at: &Address, config: &mut Config) -> Res
         // A port is leased by the kernel.
         Target::HostPort(host, port) if T::CAPABILITIES.ports => Ok((None, Place::Port(host.clone(), *port))),
         _ => Err(unfit(at, T::SCHEME)),
+    }
+}
+
+/// The place of a socket that somebody else has made, whose the name is.
+fn given_place<T: Transport>(at: &Address, config: &mut Config) -> Result<(Option<Lease>, Place)> {
+    match at.target() {
+        Target::Path(path) if T::TAKES_GIVEN => {
+            config.client_file = ClientFile::Off;
+            Ok((None, Place::Path(path.clone())))
+        }
+        _ => Err(Error::bad_address(format!(
+            "{} cannot serve {at} on a descriptor that was given; expected the path of a socket",
+            T::SCHEME
+        ))),
     }
 }
 

@@ -27,6 +27,9 @@ pub trait Transport: fmt::Debug + Sized + Send + 'static {
     /// How it differs from the others, openly.
     const CAPABILITIES: Capabilities;
 
+    /// Whether [`listen`](Self::listen) takes a socket that is given ([`Config::given`]), where the place is a path.
+    const TAKES_GIVEN: bool = false;
+
     /// Takes clients in.
     type Listener: Listener<Self>;
     /// A client on its way in.

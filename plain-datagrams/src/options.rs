@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use ipc_core::{Config, Deadline, Peer, Seams, WaitStrategy};
+use ipc_core::{Config, Deadline, Given, Peer, Seams, WaitStrategy};
 use nix::unistd::geteuid;
 
 use crate::rates::Rates;
@@ -107,6 +108,18 @@ impl ServerOptions {
     #[must_use]
     pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.directory = Some(path.into());
+        self
+    }
+
+    /// Serves on this socket instead of making one: the way of socket activation. It must be an AF_UNIX datagram socket,
+    /// and the server's address the path that it is bound to. The name is whoever's who made the socket: the server takes
+    /// no lease on it and does not remove its file. The first server that is made with these options takes it.
+    ///
+    /// What came before the server asked for credentials has none, and is dropped and counted, unless who made the
+    /// socket has asked for them (SO_PASSCRED; `PassCredentials=yes` in systemd.socket(5)).
+    #[must_use]
+    pub fn receive_on(mut self, descriptor: impl Into<OwnedFd>) -> Self {
+        self.config.given = Some(Given::new(descriptor.into()));
         self
     }
 

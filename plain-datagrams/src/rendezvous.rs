@@ -10,7 +10,9 @@ use std::{
     path::Path,
 };
 
-use ipc_core::{Config, Error, ErrorKind, Folder, Kind, Place, Result, TEMPORARY, base_name};
+use ipc_core::{
+    Address, Config, Error, ErrorKind, Folder, Given, Kind, Place, Result, TEMPORARY, Target, base_name,
+};
 use nix::{
     errno::Errno,
     fcntl::AtFlags,
@@ -42,6 +44,17 @@ pub(crate) fn make(place: &Place, config: &Config) -> Result<(OwnedFd, Rendezvou
         }
         _ => Err(Error::bad_address("expected a name or a path")),
     }
+}
+
+/// A socket that somebody else has made and bound.
+pub(crate) fn take(given: &Given, at: &Address) -> Result<OwnedFd> {
+    let Target::Path(path) = at.target() else {
+        let why = format!("{at} on a descriptor that was given; expected the path that it is bound to");
+        return Err(Error::bad_address(why));
+    };
+    let socket = given.take_datagram(path)?;
+    credentials::ask(&socket)?;
+    Ok(socket)
 }
 
 /// The path as people know it, if a socket address can hold it.

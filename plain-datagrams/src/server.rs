@@ -31,6 +31,7 @@ pub struct Server {
     rendezvous: Option<Rendezvous>,
     socket: OwnedFd,
     lease: Option<Lease>,
+    is_open: bool,
     inbox: Inbox,
     door: Door,
     receive: Deadline,
@@ -65,14 +66,22 @@ impl Server {
     fn make(at: &Address, options: &ServerOptions, address: &Arc<str>) -> Result<Self> {
         must_be_ours(at)?;
         let config = options.config.clone();
-        let (lease, place) = lease(at, SCHEME, &config)?;
-        let (socket, rendezvous) = rendezvous::make(&place, &config)?;
-        lease.announce(IN_RECORD, &config)?;
+        let (socket, name) = match &config.given {
+            Some(given) => (rendezvous::take(given, at)?, None),
+            None => {
+                let (lease, place) = lease(at, SCHEME, &config)?;
+                let (socket, rendezvous) = rendezvous::make(&place, &config)?;
+                lease.announce(IN_RECORD, &config)?;
+                (socket, Some((rendezvous, lease)))
+            }
+        };
+        let (rendezvous, lease) = name.unzip();
         log::debug!("{address}: receiving datagrams");
         Ok(Self {
-            rendezvous: Some(rendezvous),
+            rendezvous,
             socket,
-            lease: Some(lease),
+            lease,
+            is_open: true,
             inbox: Inbox::new(config.limits.message),
             receive: options.receive,
             waiting: Waiting::new(&config),
@@ -154,17 +163,18 @@ impl Server {
     /// `TooManyOpen`: a socket that nobody sends to takes the place of the old one, for the sake of those who wait on the
     /// descriptor. To drop the server needs none.
     pub fn destroy_server(&mut self) -> Result<()> {
-        if self.rendezvous.is_some() {
+        if self.is_open {
             let quiet = rendezvous::datagram_socket()?;
             self.rendezvous = None;
             self.socket = quiet;
             self.lease = None;
+            self.is_open = false;
         }
         Ok(())
     }
 
     fn must_be_open(&self) -> Result<()> {
-        if self.rendezvous.is_some() { Ok(()) } else { Err(ErrorKind::Closed.into()) }
+        if self.is_open { Ok(()) } else { Err(ErrorKind::Closed.into()) }
     }
 
     /// What ends a waiting `recv_info` from another thread or a signal handler. With it, a wait takes three system

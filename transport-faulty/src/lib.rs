@@ -68,6 +68,7 @@ pub type Connection<T> = ipc_core::Connection<Faulty<T>>;
 impl<T: Transport> Transport for Faulty<T> {
     const SCHEME: &'static str = T::SCHEME;
     const CAPABILITIES: Capabilities = T::CAPABILITIES;
+    const TAKES_GIVEN: bool = T::TAKES_GIVEN;
 
     type Listener = Listener<T::Listener>;
     type Incoming = Making<T::Incoming>;

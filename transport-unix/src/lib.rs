@@ -56,6 +56,7 @@ impl Transport for Unix {
     const SCHEME: &'static str = "unix";
     const CAPABILITIES: Capabilities =
         Capabilities { one_process: false, paths: true, ports: false, answers_other_users: true };
+    const TAKES_GIVEN: bool = true;
 
     type Listener = listen::Listener;
     type Incoming = Up<Self>;

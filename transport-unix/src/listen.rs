@@ -14,8 +14,8 @@ use std::{
 };
 
 use ipc_core::{
-    Arrival, ClientFile, Config, Error, ErrorKind, Folder, Interest, Interests, Place, Refusal, Result,
-    Sweeper, TEMPORARY, Up, Wait, base_name, make_clients_folder,
+    Arrival, ClientFile, Config, Error, ErrorKind, Folder, Given, Interest, Interests, Place, Refusal,
+    Result, Sweeper, TEMPORARY, Up, Wait, base_name, make_clients_folder,
 };
 
 use crate::{Unix, client_file, half::link, peer::peer_of, socket::nonblocking_socket};
@@ -41,12 +41,19 @@ pub struct Listener {
 enum Rendezvous {
     Leased(Folder, (u64, u64)),
     Path(PathBuf, (u64, u64)),
+    /// Somebody else's, who may give it to another server after us.
+    Given,
+    /// The same, and who waits there now is left to that server.
+    Left,
 }
 
 pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
     match place {
         Place::Folder(folder, _) => listen_in(folder, config),
-        Place::Path(path) => listen_at(path, config),
+        Place::Path(path) => match &config.given {
+            Some(given) => listen_on(given, path, config),
+            None => listen_at(path, config),
+        },
         _ => Err(Error::bad_address("expected a name or a path")),
     }
 }
@@ -82,6 +89,13 @@ fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
         config: config.clone(),
         sweeper: Sweeper::new(config.seams.clone()),
     })
+}
+
+fn listen_on(given: &Given, path: &Path, config: &Config) -> Result<Listener> {
+    let socket = UnixListener::from(given.take_listener(path)?);
+    socket.set_nonblocking(true)?;
+    let sweeper = Sweeper::new(config.seams.clone());
+    Ok(Listener { socket, rendezvous: Rendezvous::Given, clients: None, config: config.clone(), sweeper })
 }
 
 /// A path outside our directory. The lease on it is held already, so no other hobnob server is taking it; but one
@@ -210,6 +224,9 @@ pub(crate) fn too_long(path: &Path) -> Error {
 
 impl ipc_core::Listener<Unix> for Listener {
     fn try_accept(&mut self) -> io::Result<Option<Arrival<Unix>>> {
+        if let Rendezvous::Left = self.rendezvous {
+            return Ok(None);
+        }
         if let Some(clients) = &self.clients {
             // Older than any file that would still be taken.
             self.sweeper.sweep(clients, |_, _| true);
@@ -248,7 +265,8 @@ impl ipc_core::Listener<Unix> for Listener {
                     let _ = std::fs::remove_file(path);
                 }
             }
-            Rendezvous::Leased(..) => {}
+            Rendezvous::Given => self.rendezvous = Rendezvous::Left,
+            Rendezvous::Leased(..) | Rendezvous::Left => {}
         }
     }
 }
