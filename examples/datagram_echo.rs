@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use hobnob::{Address, ErrorKind, Result, StopHandle, datagrams::Server};
+use hobnob::{
+    Address, ErrorKind, Result, StopHandle,
+    datagrams::{Server, ServerOptions},
+};
 
 /// Echoes every datagram of our own user until SIGINT or SIGTERM.
 #[derive(Parser)]
@@ -27,15 +30,27 @@ fn main() -> ExitCode {
 fn run(address: &Address) -> Result<()> {
     // First of all: threads inherit the blocked signals.
     let stop = StopHandle::on_interrupt()?;
-    let mut server = Server::new_server(address)?;
+    let mut server = Server::new_server_with(address, &options()?)?;
     server.stop_with(&stop);
     println!("listening on {address}");
+    #[cfg(feature = "activation")]
+    hobnob::activation::ready()?;
     let ended = echo(&mut server);
     log::info!("{:?}", server.stats());
     match ended {
         Err(error) if *error.kind() == ErrorKind::Stopped => Ok(()),
         ended => ended,
     }
+}
+
+/// On the socket that a service manager has passed, if one has.
+fn options() -> Result<ServerOptions> {
+    let options = ServerOptions::new();
+    #[cfg(feature = "activation")]
+    if let Some(passed) = hobnob::activation::listeners()?.pop() {
+        return Ok(options.receive_on(passed.descriptor));
+    }
+    Ok(options)
 }
 
 fn echo(server: &mut Server) -> Result<()> {
