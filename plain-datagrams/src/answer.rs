@@ -10,7 +10,6 @@ use ipc_core::{Error, ErrorKind, Kind, Result};
 use nix::{
     errno::Errno,
     sys::socket::{MsgFlags, UnixAddr, getsockopt, sendto, sockopt::SndBuf},
-    unistd::geteuid,
 };
 
 use crate::sender::Sender;
@@ -18,10 +17,10 @@ use crate::sender::Sender;
 /// Sends without waiting, and without SIGPIPE.
 pub(crate) const AT_ONCE: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 
-pub(crate) fn answer(socket: BorrowedFd<'_>, to: &Sender, info: &[u8]) -> Result<()> {
+pub(crate) fn answer(socket: BorrowedFd<'_>, own: u32, to: &Sender, info: &[u8]) -> Result<()> {
     let address = address_of(to)?;
     let sent = match address.path() {
-        Some(path) if !speaks_for(to) => send_to_owner(socket, path, to.peer.uid, info)?,
+        Some(path) if !speaks_for(to, own) => send_to_owner(socket, path, to.peer.uid, info)?,
         _ => send_to(socket, address, info),
     };
     sent.map_err(|errno| failure(socket, to, info, errno))
@@ -46,8 +45,8 @@ fn address_of(to: &Sender) -> Result<&UnixAddr> {
 }
 
 /// Whether the sender could do all that we can: then it gains nothing by leading our answer elsewhere.
-fn speaks_for(to: &Sender) -> bool {
-    to.peer.uid.is_some_and(|uid| uid == 0 || uid == geteuid().as_raw())
+fn speaks_for(to: &Sender, own: u32) -> bool {
+    to.peer.uid.is_some_and(|uid| uid == 0 || uid == own)
 }
 
 fn send_to(socket: BorrowedFd<'_>, address: &UnixAddr, info: &[u8]) -> nix::Result<()> {

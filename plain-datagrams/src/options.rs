@@ -9,7 +9,6 @@ use std::{
 };
 
 use ipc_core::{Config, Deadline, Given, Peer, Seams, WaitStrategy};
-use nix::unistd::geteuid;
 
 use crate::rates::Rates;
 
@@ -20,7 +19,8 @@ pub(crate) type Policy = Arc<dyn Fn(&Peer) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub struct ServerOptions {
     pub(crate) config: Config,
-    pub(crate) allow: Policy,
+    /// If none is set: our own uid.
+    pub(crate) allow: Option<Policy>,
     pub(crate) receive: Deadline,
     rate: Option<(u32, u32)>,
 }
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Default for ServerOptions {
     /// Senders of our own uid only, at any rate; datagrams of up to 256 KiB; a receive waits for ever.
     fn default() -> Self {
-        Self { config: config(), allow: Arc::new(same_uid), receive: Deadline::Forever, rate: None }
+        Self { config: config(), allow: None, receive: Deadline::Forever, rate: None }
     }
 }
 
@@ -42,10 +42,6 @@ fn config() -> Config {
     let mut config = Config::default();
     config.limits.message = LARGEST;
     config
-}
-
-fn same_uid(peer: &Peer) -> bool {
-    peer.uid == Some(geteuid().as_raw())
 }
 
 impl ServerOptions {
@@ -59,7 +55,7 @@ impl ServerOptions {
     /// others are dropped and counted. It is asked for each datagram.
     #[must_use]
     pub fn allow(mut self, rule: impl Fn(&Peer) -> bool + Send + Sync + 'static) -> Self {
-        self.allow = Arc::new(rule);
+        self.allow = Some(Arc::new(rule));
         self
     }
 

@@ -11,7 +11,7 @@ use ipc_core::{
     Address, Deadline, ErrorKind, Interest, Interests, Lease, Operation, Result, StopHandle, Try, Waiting,
     drive, lease,
 };
-use nix::errno::Errno;
+use nix::{errno::Errno, unistd::geteuid};
 
 use crate::{
     IN_RECORD, SCHEME, answer,
@@ -88,6 +88,7 @@ impl Server {
             more: false,
             door: Door {
                 allow: options.allow.clone(),
+                own: geteuid().as_raw(),
                 rates: options.rates(config.seams.now()),
                 address: address.clone(),
                 stats: Stats::default(),
@@ -153,7 +154,7 @@ impl Server {
     /// `TooLarge`; `Closed`: the server was destroyed.
     pub fn send_info(&self, to: &Sender, info: &[u8]) -> Result<()> {
         self.must_be_open()
-            .and_then(|()| answer::answer(self.socket.as_fd(), to, info))
+            .and_then(|()| answer::answer(self.socket.as_fd(), self.door.own, to, info))
             .map_err(|error| error.about("send_info", &self.door.address))
     }
 
