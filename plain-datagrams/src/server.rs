@@ -41,7 +41,7 @@ pub struct Server {
 }
 
 /// So many dropped datagrams in a row, and a call that must not wait says that it would.
-const MOST_DROPPED: u32 = 64;
+const MOST_DROPPED: u32 = 8;
 
 impl Server {
     /// Serves at `at`: `dgram:NAME` or `dgram:/PATH`. Datagrams can be sent from the moment this returns. A socket that
@@ -134,7 +134,8 @@ impl Server {
         self.must_be_open().map_err(|error| error.about("recv_info", &self.door.address))?;
         let Self { socket, inbox, door, waiting, more, .. } = self;
         *more = false;
-        let mut receive = Receive { socket, inbox, door, dropped: 0, more };
+        let may_wait = !matches!(deadline, Deadline::Now | Deadline::Polled);
+        let mut receive = Receive { socket, inbox, door, may_wait, dropped: 0, more };
         let received = drive(&mut receive, deadline, waiting);
         let (sender, size) = received.map_err(|error| error.about("recv_info", &self.door.address))?;
         Ok((sender, self.inbox.bytes(size)))
@@ -243,6 +244,7 @@ struct Receive<'a> {
     socket: &'a OwnedFd,
     inbox: &'a mut Inbox,
     door: &'a mut Door,
+    may_wait: bool,
     dropped: u32,
     more: &'a mut bool,
 }
@@ -262,9 +264,9 @@ impl Operation for Receive<'_> {
         if let Some(sender) = self.door.admit(taken) {
             return Ok(Try::Done((sender, size)));
         }
-        // A flood of what is dropped must not hold a call that is not to wait.
+        // A flood of what is dropped must not hold a call that is not to wait. For one that may, the clock is looked at.
         self.dropped += 1;
-        *self.more = self.dropped.is_multiple_of(MOST_DROPPED);
+        *self.more = !self.may_wait && self.dropped >= MOST_DROPPED;
         Ok(if *self.more { Try::NotNow } else { Try::Again })
     }
 
