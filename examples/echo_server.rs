@@ -48,13 +48,30 @@ fn run(Arguments { address, wire, allow }: &Arguments) -> Result<()> {
     let stop = StopHandle::on_interrupt()?;
     let (us, any) = (geteuid().as_raw(), matches!(allow, Allow::Any));
     let options = ServerOptions::new().wire(*wire).allow(move |peer| any || peer.uid == Some(us));
-    let mut server = AnyServer::new_server_with(address, &options)?;
+    let mut server = serve_at(address, options)?;
     server.stop_with(&stop);
     log::info!("serving as {}", server.address());
     println!("listening on {address}");
+    #[cfg(feature = "activation")]
+    hobnob::activation::ready()?;
     let served = hobnob::serve(server, Duration::from_secs(2), echo)?;
     log::info!("served {} clients, refused {}", served.clients, served.stats.refused_in_all());
     Ok(())
+}
+
+/// On the socket that a service manager has passed, if one has.
+fn serve_at(address: &Address, options: ServerOptions) -> Result<AnyServer> {
+    #[cfg(feature = "activation")]
+    let options = match <[_; 1]>::try_from(hobnob::activation::listeners()?) {
+        Ok([passed]) => options.listen_on(passed.descriptor),
+        Err(none) if none.is_empty() => options,
+        Err(all) => {
+            return Err(
+                std::io::Error::other(format!("{} sockets were passed; expected one", all.len())).into()
+            );
+        }
+    };
+    AnyServer::new_server_with(address, &options)
 }
 
 fn echo(client: &mut AnyConnection) -> Result<()> {

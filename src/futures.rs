@@ -18,6 +18,41 @@ macro_rules! words {
         /// A connection as a stream of bytes.
         pub type ByteStream = ipc_async::ByteStream<$runtime, AnyConnection>;
 
+        /// Plain datagrams as futures.
+        #[cfg(feature = "datagrams")]
+        pub mod datagrams {
+            use crate::{Address, Error, Result};
+
+            /// A server whose `recv_info` is a future.
+            pub type Server = ipc_async::DatagramServer<$runtime>;
+            /// A client whose calls are futures.
+            pub type Client = ipc_async::DatagramClient<$runtime>;
+
+            /// Serves at `at`: `dgram:NAME` or `dgram:/PATH`. Never waits.
+            ///
+            /// # Errors
+            /// As [`crate::datagrams::new_server`].
+            pub fn new_server<A>(at: A) -> Result<Server>
+            where
+                A: TryInto<Address>,
+                Error: From<A::Error>,
+            {
+                Server::new_server(&at.try_into()?)
+            }
+
+            /// Makes a client of the server at `at`. Never waits.
+            ///
+            /// # Errors
+            /// As [`crate::datagrams::connect_to`].
+            pub fn connect_to<A>(at: A) -> Result<Client>
+            where
+                A: TryInto<Address>,
+                Error: From<A::Error>,
+            {
+                Client::connect_to(&at.try_into()?)
+            }
+        }
+
         /// Takes the name at `at`: a name, `scheme:name` or `scheme:/path`. Never waits.
         ///
         /// # Errors

@@ -72,6 +72,12 @@ pub mod transport {
     pub use transport_unix::seqpacket;
 }
 
+#[cfg(feature = "activation")]
+pub use socket_activation as activation;
+
+#[cfg(feature = "datagrams")]
+pub use plain_datagrams as datagrams;
+
 ipc_core::words!(AnyServer, AnyConnection);
 
 /// The words as futures, on tokio.

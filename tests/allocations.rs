@@ -276,3 +276,31 @@ fn pair(scheme: &str) -> (AnyConnection, AnyConnection) {
     let mut server = stage.server(&stage.over(scheme)).unwrap();
     stage.pair(&mut server, &stage.over(scheme))
 }
+
+#[test]
+#[cfg(feature = "datagrams")]
+fn a_datagram_received_and_answered_allocates_nothing() {
+    use hobnob::datagrams::{Client, ClientOptions, Server, ServerOptions};
+    watched("a_datagram_received_and_answered_allocates_nothing", || {
+        let _turn = turn();
+        let stage = Stage::new();
+        let address = stage.over("dgram").parse().unwrap();
+        let options = ServerOptions::new().directory(stage.names()).rate(1_000_000_000, 1000);
+        let mut server = Server::new_server_with(&address, &options).unwrap();
+        let options = ClientOptions::new().directory(stage.names());
+        let mut client = Client::connect_with(&address, &options).unwrap();
+        let (mut asked, mut answered) = (Vec::new(), Vec::new());
+        let mut trip = |info: &[u8]| {
+            assert_eq!(kind_of(&server.try_recv_info(&mut asked)), Some(&ErrorKind::WouldBlock));
+            client.send_info(info).unwrap();
+            let sender = server.recv_info(&mut asked).unwrap();
+            server.send_info(&sender, &asked).unwrap();
+            client.recv_info(&mut answered).unwrap();
+            assert_eq!(answered, info);
+        };
+        for info in [vec![7; 64], vec![7; 64 << 10]] {
+            (0..WARM_UP).for_each(|_| trip(&info));
+            assert_eq!(allocations(|| (0..TRIPS).for_each(|_| trip(&info))), 0, "{} B", info.len());
+        }
+    });
+}

@@ -12,6 +12,8 @@
 mod byte_stream;
 mod connecting;
 mod connection;
+#[cfg(feature = "datagrams")]
+mod datagrams;
 mod ender;
 mod halves;
 mod ops;
@@ -31,6 +33,8 @@ mod waiter;
 
 pub use byte_stream::ByteStream;
 pub use connection::Connection;
+#[cfg(feature = "datagrams")]
+pub use datagrams::{DatagramClient, DatagramServer};
 pub use halves::{Receiver, Sender};
 pub use runtime::{Ready, Runtime, Source};
 pub use serve::serve;

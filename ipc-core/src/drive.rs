@@ -15,22 +15,37 @@ use crate::{
 
 /// What one try came to.
 #[derive(Debug)]
-pub(crate) enum Try<R> {
+pub enum Try<R> {
+    /// It is done.
     Done(R),
     /// It went on, but is not done: try again at once. Between two tries the clock is looked at, so that a peer
     /// that sends byte by byte cannot hold a call past its deadline.
     Again,
+    /// It would have to wait.
     NotNow,
 }
 
 /// Something that can be tried again until it is done. Progress lives in the operation.
-pub(crate) trait Operation {
+pub trait Operation {
+    /// What it comes to.
     type Output;
 
     /// One try. With `may_block` a transport may sleep in its own system call.
+    ///
+    /// # Errors
+    /// It cannot be done at all.
     fn attempt(&mut self, may_block: bool) -> Result<Try<Self::Output>>;
+
+    /// Called before anyone is told "not now"; see [`Wait::arm`](crate::Wait::arm).
+    ///
+    /// # Errors
+    /// As there.
     fn arm(&mut self) -> io::Result<bool>;
+
+    /// Adds every descriptor whose event means "try again".
     fn interests<'a>(&'a self, into: &mut Interests<'a>);
+
+    /// When to try again even if no descriptor says so.
     fn wake_at(&self) -> Option<Instant> {
         None
     }
@@ -48,7 +63,7 @@ pub(crate) trait Operation {
 
 /// What besides the operation itself ends a wait, by which clock, and how it spends its time.
 #[derive(Clone, Debug)]
-pub(crate) struct Waiting {
+pub struct Waiting {
     pub(crate) stop: Option<StopHandle>,
     pub(crate) seams: Seams,
     pub(crate) spinner: Spinner,
@@ -56,17 +71,27 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// Nothing else, for now; the clock and the way to wait are the configuration's.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
         let (seams, spinner) = (config.seams.clone(), Spinner::new(config.wait));
         Self { stop: None, seams, spinner, watch: Watch::default() }
     }
 
     /// The handle that ends these waits; made when first asked for.
-    pub(crate) fn stop_handle(&mut self) -> Result<StopHandle> {
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn stop_handle(&mut self) -> Result<StopHandle> {
         if self.stop.is_none() {
             self.stop = Some(StopHandle::new()?);
         }
         self.stop.clone().ok_or_else(|| ErrorKind::Closed.into())
+    }
+
+    /// Lets this handle end these waits.
+    pub fn stop_with(&mut self, handle: &StopHandle) {
+        self.stop = Some(handle.clone());
     }
 
     /// Whether a call that may wait can begin: after a stop it cannot, even if it would not have to wait.
@@ -86,7 +111,7 @@ impl Waiting {
 
     /// What ends a wait besides what is waited for.
     #[inline]
-    pub(crate) fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+    pub fn interests<'a>(&'a self, into: &mut Interests<'a>) {
         if let Some(stop) = &self.stop {
             into.add(stop.as_fd(), Interest::Readable);
         }
@@ -103,12 +128,11 @@ impl Waiting {
 
 /// Tries until it is done, the deadline passes or the handle is pulled: tries again while that pays, then sleeps.
 /// The clock is read only once the first try has failed.
+///
+/// # Errors
+/// The operation's own; `WouldBlock`, `TimedOut` or `Stopped`: it is not done, and nothing was lost.
 #[inline]
-pub(crate) fn drive<O: Operation>(
-    op: &mut O,
-    deadline: Deadline,
-    waiting: &mut Waiting,
-) -> Result<O::Output> {
+pub fn drive<O: Operation>(op: &mut O, deadline: Deadline, waiting: &mut Waiting) -> Result<O::Output> {
     if deadline == Deadline::Now {
         return at_once(op, waiting);
     }

@@ -47,6 +47,14 @@ pub enum ErrorKind {
         /// What was wrong, and what was expected.
         why: String,
     },
+    /// The descriptor that was given is another one than was expected.
+    #[error("bad descriptor: it is {found}; expected {expected}")]
+    BadDescriptor {
+        /// What it is.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
     /// A directory or file is not safe to use: the text says what was found and what was expected.
     #[error("denied: {why}")]
     Denied {
@@ -335,6 +343,7 @@ impl From<Error> for io::Error {
             ErrorKind::NameInUse { .. } => io::ErrorKind::AddrInUse,
             ErrorKind::BadAddress { .. }
             | ErrorKind::BadOptions { .. }
+            | ErrorKind::BadDescriptor { .. }
             | ErrorKind::TooLarge { .. }
             | ErrorKind::EmptyMessage
             | ErrorKind::DelimiterInside { .. }

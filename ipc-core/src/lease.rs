@@ -16,7 +16,7 @@ use crate::{
 
 /// A name that is ours. Dropping it gives the name back.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub struct Lease {
     parent: Folder,
     folder: Folder,
     key: String,
@@ -111,8 +111,18 @@ impl Lease {
         Ok(None)
     }
 
-    pub(crate) fn folder(&self) -> &Folder {
+    /// The server's own folder, cleared of what a dead one left.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// Writes the record that clients look for: last of all, for who finds it expects to find everything else.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn announce(&self, transport: &str, config: &Config) -> io::Result<()> {
+        Record::of_this_process(transport, config.seams.wall()).write(&self.folder, config.shared)
     }
 
     /// Removes what a server leaves in its folder: ours by the lock, one level deep, never through a link.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -9,7 +10,7 @@ use std::{
 
 use nix::unistd::geteuid;
 
-use crate::{Deadline, Error, Limits, Peer, Result, Seams, WaitStrategy, Wire};
+use crate::{Deadline, Error, Given, Limits, Peer, Result, Seams, WaitStrategy, Wire};
 
 /// What the core and every transport are told; part of both kinds of options.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +43,8 @@ pub struct Config {
     pub unproven: bool,
     /// Ports may be elsewhere than on the loopback interface.
     pub beyond_loopback: bool,
+    /// The socket to serve on, instead of making one.
+    pub given: Option<Given>,
     /// The clock, the failpoints and the faults.
     pub seams: Seams,
 }
@@ -233,6 +236,19 @@ impl ServerOptions {
     #[must_use]
     pub fn plaintext_beyond_loopback(mut self, allowed: bool) -> Self {
         self.config.beyond_loopback = allowed;
+        self
+    }
+
+    /// Serves on this socket instead of making one: the way of socket activation, in which a service manager makes it and
+    /// starts the server later. It must listen, and the server's address must be the path that it is bound to. What came
+    /// before the server did is served.
+    ///
+    /// The name is whoever's who made the socket: the server takes no lease on it, and leaves the socket's file and those
+    /// who still wait in its backlog alone when it ends. The socket is made non-blocking for all who have it, and
+    /// close-on-exec. The first server that is made with these options takes it.
+    #[must_use]
+    pub fn listen_on(mut self, descriptor: impl Into<OwnedFd>) -> Self {
+        self.config.given = Some(Given::new(descriptor.into()));
         self
     }
 

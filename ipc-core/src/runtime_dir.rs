@@ -95,7 +95,8 @@ pub(crate) fn searched(config: &Config) -> Vec<PathBuf> {
 }
 
 /// `NoSuchServer`, with the places looked at.
-pub(crate) fn no_such_server(config: &Config) -> Error {
+#[must_use]
+pub fn no_such_server(config: &Config) -> Error {
     ErrorKind::NoSuchServer { searched: searched(config) }.into()
 }
 

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 
 use crate::{
     Address, Arrival, Connection, Deadline, ErrorKind, Handshake, Interests, IpcServer, Link, Listener,
-    Record, Refusal, Result, ServerOptions, ServerStats, StopHandle, Transport, Wait,
+    Refusal, Result, ServerOptions, ServerStats, StopHandle, Transport, Wait,
     bucket::Bucket,
     complaints::Complaints,
     connecting::terms,
@@ -137,7 +137,7 @@ impl<T: Transport> Server<T> {
         readiness.add(&interests, LISTENER)?;
         config.seams.reach("server.listening")?;
         if let Some(lease) = lease {
-            Record::of_this_process(T::SCHEME, config.seams.wall()).write(lease.folder(), config.shared)?;
+            lease.announce(T::SCHEME, config)?;
         }
         Ok(config.seams.reach("server.recorded")?)
     }

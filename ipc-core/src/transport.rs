@@ -30,6 +30,9 @@ pub trait Transport: fmt::Debug + Sized + Send + 'static {
     /// nothing else, and nothing in the hello is needed to tell who came.
     const FOREIGN_WIRES: bool = false;
 
+    /// Whether [`listen`](Self::listen) takes a socket that is given ([`Config::given`]), where the place is a path.
+    const TAKES_GIVEN: bool = false;
+
     /// Takes clients in.
     type Listener: Listener<Self>;
     /// A client on its way in.

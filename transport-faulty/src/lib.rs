@@ -69,6 +69,7 @@ impl<T: Transport> Transport for Faulty<T> {
     const SCHEME: &'static str = T::SCHEME;
     const CAPABILITIES: Capabilities = T::CAPABILITIES;
     const FOREIGN_WIRES: bool = T::FOREIGN_WIRES;
+    const TAKES_GIVEN: bool = T::TAKES_GIVEN;
 
     type Listener = Listener<T::Listener>;
     type Incoming = Making<T::Incoming>;

@@ -74,6 +74,7 @@ impl Transport for Unix {
     const SCHEME: &'static str = "unix";
     const CAPABILITIES: Capabilities = ON_SOCKETS;
     const FOREIGN_WIRES: bool = true;
+    const TAKES_GIVEN: bool = true;
 
     type Listener = listen::Listener<Self>;
     type Incoming = Up<Self>;

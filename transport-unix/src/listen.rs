@@ -15,8 +15,8 @@ use std::{
 };
 
 use ipc_core::{
-    Arrival, ClientFile, Config, Error, ErrorKind, Folder, Interest, Interests, Place, Refusal, Result,
-    Sweeper, TEMPORARY, Up, Wait, base_name, make_clients_folder,
+    Arrival, ClientFile, Config, Error, ErrorKind, Folder, Given, Interest, Interests, Place, Refusal,
+    Result, Sweeper, TEMPORARY, Up, Wait, base_name, make_clients_folder,
 };
 
 use nix::{errno::Errno, sys::socket::SockType};
@@ -51,12 +51,19 @@ pub struct Listener<R: Road> {
 enum Rendezvous {
     Leased(Folder, (u64, u64)),
     Path(PathBuf, (u64, u64)),
+    /// Somebody else's, who may give it to another server after us.
+    Given,
+    /// The same, and who waits there now is left to that server.
+    Left,
 }
 
 pub(crate) fn listen<R: Road>(place: &Place, config: &Config) -> Result<Listener<R>> {
     let (socket, rendezvous, clients) = match place {
         Place::Folder(folder, _) => listen_in(R::MEETS_BY, folder, config)?,
-        Place::Path(path) => listen_at(R::MEETS_BY, path, config)?,
+        Place::Path(path) => match &config.given {
+            Some(given) => listen_on(given, path)?,
+            None => listen_at(R::MEETS_BY, path, config)?,
+        },
         _ => return Err(Error::bad_address("expected a name or a path")),
     };
     let sweeper = Sweeper::new(config.seams.clone());
@@ -90,6 +97,12 @@ fn listen_in(kind: SockType, folder: &Folder, config: &Config) -> Result<Open> {
         let _ = folder.remove(&temporary);
     })?;
     Ok((socket, Rendezvous::Leased(folder.clone(), identity), clients))
+}
+
+fn listen_on(given: &Given, path: &Path) -> Result<Open> {
+    let socket = UnixListener::from(given.take_listener(path)?);
+    socket.set_nonblocking(true)?;
+    Ok((socket, Rendezvous::Given, None))
 }
 
 /// A path outside our directory. The lease on it is held already, so no other hobnob server is taking it; but one
@@ -217,6 +230,9 @@ impl<R: Road> ipc_core::Listener<R> for Listener<R> {
     const DESCRIPTORS: usize = R::DESCRIPTORS;
 
     fn try_accept(&mut self) -> io::Result<Option<Arrival<R>>> {
+        if let Rendezvous::Left = self.rendezvous {
+            return Ok(None);
+        }
         if let Some(clients) = &self.clients {
             // Older than any file that would still be taken.
             self.sweeper.sweep(clients, |_, _| true);
@@ -260,7 +276,8 @@ impl<R: Road> ipc_core::Listener<R> for Listener<R> {
                     let _ = std::fs::remove_file(path);
                 }
             }
-            Rendezvous::Leased(..) => {}
+            Rendezvous::Given => self.rendezvous = Rendezvous::Left,
+            Rendezvous::Leased(..) | Rendezvous::Left => {}
         }
     }
 }

@@ -1,0 +1,65 @@
+//! The address at which a client is answered.
+
+use std::{
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use ipc_core::{Folder, Result, base_name};
+use nix::sys::socket::bind;
+
+use crate::rendezvous::address_of;
+
+/// A name in the file system, removed when dropped; or one that the kernel chose, which needs no removing.
+#[derive(Debug)]
+pub(crate) struct OwnAddress(Option<(PathBuf, u32)>);
+
+/// To answer one must be allowed to write (unix(7)).
+const OTHERS_ANSWER: u32 = 0o622;
+
+impl OwnAddress {
+    /// Binds a socket that is connected already: in between, others could have sent to it.
+    pub(crate) fn take(socket: &OwnedFd, chosen: Option<&Path>, server: u32) -> Result<Self> {
+        match chosen {
+            Some(path) => Self::at(socket, path, server),
+            None => Self::any(socket, server),
+        }
+    }
+
+    fn at(socket: &OwnedFd, path: &Path, server: u32) -> Result<Self> {
+        bind(socket.as_raw_fd(), &address_of(path)?)?;
+        let own = Self(Some((path.to_owned(), std::process::id())));
+        if ![0, nix::unistd::geteuid().as_raw()].contains(&server) {
+            let parent =
+                path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder = Folder::open(&parent.canonicalize()?)?;
+            folder.set_mode(base_name(path).unwrap_or_default(), OTHERS_ANSWER)?;
+        }
+        Ok(own)
+    }
+
+    /// The kernel chooses an abstract name (autobind, unix(7)).
+    #[cfg(all(target_os = "linux", not(hobnob_portable)))]
+    fn any(socket: &OwnedFd, _: u32) -> Result<Self> {
+        bind(socket.as_raw_fd(), &nix::sys::socket::UnixAddr::new_unnamed())?;
+        Ok(Self(None))
+    }
+
+    #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+    fn any(socket: &OwnedFd, server: u32) -> Result<Self> {
+        let [id] = ipc_core::random_nonces()?;
+        let name = format!("hobnob-{}-{:032x}", std::process::id(), u128::from_be_bytes(id));
+        Self::at(socket, &std::env::temp_dir().join(name), server)
+    }
+}
+
+impl Drop for OwnAddress {
+    fn drop(&mut self) {
+        if let Some((path, made_by)) = &self.0
+            && *made_by == std::process::id()
+        {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The socket that datagrams are sent to, and its name in the file system.
+//!
+//! It is bound where it stays: a program that receives an answer is told the path that the server's socket was bound to,
+//! and some (socat) take no answer from anywhere but the path that they sent to. A temporary name, as the transports use
+//! it, would be that path. It is not needed either: a datagram socket takes datagrams as soon as it is bound.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+    path::Path,
+};
+
+use ipc_core::{
+    Address, Config, Error, ErrorKind, Folder, Given, Kind, Place, Result, TEMPORARY, Target, base_name,
+};
+use nix::{
+    errno::Errno,
+    fcntl::AtFlags,
+    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket},
+    unistd::{geteuid, linkat},
+};
+
+use crate::{SOCKET, credentials};
+
+/// To send one must be allowed to write (unix(7)).
+const OTHERS_SEND: u32 = 0o622;
+
+/// The name of a socket of ours, and what it was when we made it: it is only removed while it is still that.
+#[derive(Debug)]
+pub(crate) struct Rendezvous {
+    folder: Folder,
+    name: String,
+    identity: (u64, u64),
+    made_by: u32,
+}
+
+/// The socket, and its name. The lease on the place is held already.
+pub(crate) fn make(place: &Place, config: &Config) -> Result<(OwnedFd, Rendezvous)> {
+    match place {
+        Place::Folder(folder, _) => make_in(folder, SOCKET, &address_in(folder)?, config),
+        Place::Path(path) => {
+            let (folder, name) = parts(path)?;
+            make_in(&folder, name, &address_of(path)?, config)
+        }
+        _ => Err(Error::bad_address("expected a name or a path")),
+    }
+}
+
+/// A socket that somebody else has made and bound.
+pub(crate) fn take(given: &Given, at: &Address) -> Result<OwnedFd> {
+    let Target::Path(path) = at.target() else {
+        let why = format!("{at} on a descriptor that was given; expected the path that it is bound to");
+        return Err(Error::bad_address(why));
+    };
+    let socket = given.take_datagram(path)?;
+    credentials::ask(&socket)?;
+    Ok(socket)
+}
+
+/// The path as people know it, if a socket address can hold it.
+fn address_in(folder: &Folder) -> Result<UnixAddr> {
+    let plain = folder.path().join(SOCKET);
+    let plain = plain.is_absolute().then(|| UnixAddr::new(&plain).ok()).flatten();
+    plain.map_or_else(|| address_of(&folder.path_to(SOCKET)), Ok)
+}
+
+pub(crate) fn address_of(path: &Path) -> Result<UnixAddr> {
+    UnixAddr::new(path).map_err(|_| {
+        Error::bad_address(format!(
+            "the path {} has {} bytes; expected one that fits into a socket address (107 bytes on Linux)",
+            path.display(),
+            path.as_os_str().len()
+        ))
+    })
+}
+
+fn parts(path: &Path) -> Result<(Folder, &str)> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let folder = parent.canonicalize().and_then(|parent| Folder::open(&parent))?;
+    let name = base_name(path).ok_or_else(|| Error::bad_address("the path ends in no plain text"))?;
+    Ok((folder, name))
+}
+
+fn make_in(
+    folder: &Folder,
+    name: &str,
+    address: &UnixAddr,
+    config: &Config,
+) -> Result<(OwnedFd, Rendezvous)> {
+    take_over(folder, name, address)?;
+    let socket = datagram_socket()?;
+    // Before it has a name: no datagram comes without its sender.
+    credentials::ask(&socket)?;
+    match bind(socket.as_raw_fd(), address) {
+        Err(Errno::EADDRINUSE) => return Err(in_use(folder, name)),
+        bound => bound?,
+    }
+    let named = folder.look(name).and_then(|file| {
+        if config.shared {
+            folder.set_mode(name, OTHERS_SEND)?;
+        }
+        Ok(file)
+    });
+    match named {
+        Ok(file) if file.kind == Kind::Socket => {
+            let (folder, name) = (folder.clone(), name.to_owned());
+            let made_by = std::process::id();
+            let rendezvous = Rendezvous { folder, name, identity: file.identity, made_by };
+            Ok((socket, rendezvous))
+        }
+        // The way there has changed between two calls.
+        _ => Err(Error::denied(format!(
+            "the socket is not where it was bound, at {}; expected a directory that nobody moves",
+            folder.path().join(name).display()
+        ))),
+    }
+}
+
+/// Removes the socket of a dead server. Whatever else is there is left alone.
+fn take_over(folder: &Folder, name: &str, address: &UnixAddr) -> Result<()> {
+    let found = match folder.look(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    let uid = geteuid();
+    if found.kind != Kind::Socket || found.uid != uid.as_raw() {
+        return Err(Error::denied(format!(
+            "{} is there, belongs to uid {} and is {}; expected nothing, or a dead server's socket of uid {uid}",
+            folder.path().join(name).display(),
+            found.uid,
+            if found.kind == Kind::Socket { "a socket" } else { "no socket" }
+        )));
+    }
+    let probe = datagram_socket()?;
+    match connect(probe.as_raw_fd(), address) {
+        Err(Errno::ENOENT) => Ok(()),
+        Err(Errno::ECONNREFUSED) => remove_dead(folder, name, found.identity),
+        // It could be connected to, is another kind of socket, or takes datagrams of one peer only: it lives.
+        _ => Err(in_use(folder, name)),
+    }
+}
+
+/// Servers of another library hold no lease: what has come in the meantime is put back as it was.
+fn remove_dead(folder: &Folder, name: &str, dead: (u64, u64)) -> Result<()> {
+    let aside = format!("{TEMPORARY}dead-{name}");
+    match folder.rename(name, &aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed?,
+    }
+    if folder.look(&aside)?.identity == dead {
+        return Ok(folder.remove(&aside)?);
+    }
+    linkat(folder, aside.as_str(), folder, name, AtFlags::empty())?;
+    folder.remove(&aside)?;
+    Err(in_use(folder, name))
+}
+
+fn in_use(folder: &Folder, name: &str) -> Error {
+    ErrorKind::NameInUse { name: folder.path().join(name).display().to_string(), holder: None }.into()
+}
+
+impl Drop for Rendezvous {
+    fn drop(&mut self) {
+        let is_ours = || self.folder.look(&self.name).is_ok_and(|file| file.identity == self.identity);
+        // In a forked child the name is still the parent's.
+        if self.made_by == std::process::id() && is_ours() {
+            let _ = self.folder.remove(&self.name);
+        }
+    }
+}
+
+/// A socket of our own, close-on-exec. It stays in blocking mode: each call says for itself whether it may sleep.
+#[cfg(not(any(target_vendor = "apple", hobnob_portable)))]
+pub(crate) fn datagram_socket() -> nix::Result<OwnedFd> {
+    socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+}
+
+/// macOS has no such flag. A child that another thread forks between these calls inherits the socket.
+#[cfg(any(target_vendor = "apple", hobnob_portable))]
+pub(crate) fn datagram_socket() -> nix::Result<OwnedFd> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    let made = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::empty(), None)?;
+    fcntl(&made, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(made)
+}
