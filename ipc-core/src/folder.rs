@@ -79,8 +79,12 @@ impl Folder {
         Ok(Self { fd: Arc::new(fd), path: path.to_owned() })
     }
 
-    /// Opens the directory at `path`, through links: for parents that the system's administrator laid out.
-    pub(crate) fn open_following(path: &Path) -> io::Result<Self> {
+    /// Opens the directory at `path`, through links: for parents that the system's administrator laid out, or that
+    /// an address names.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open_following(path: &Path) -> io::Result<Self> {
         let fd = nix::fcntl::open(path, THROUGH.difference(OFlag::O_NOFOLLOW), Mode::empty())?;
         Ok(Self { fd: Arc::new(fd), path: path.to_owned() })
     }
@@ -243,6 +247,24 @@ impl Folder {
     /// What the operating system says.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Renames a file within this directory, and replaces nothing.
+    ///
+    /// # Errors
+    /// `AlreadyExists`: something has the new name. What the operating system says.
+    pub fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        #[cfg(all(target_os = "linux", not(hobnob_portable)))]
+        {
+            use nix::fcntl::{RenameFlags, renameat2};
+            Ok(renameat2(&self.fd, from, &self.fd, to, RenameFlags::RENAME_NOREPLACE)?)
+        }
+        // A second name, which replaces nothing either.
+        #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+        {
+            nix::unistd::linkat(&self.fd, from, &self.fd, to, AtFlags::empty())?;
+            self.remove(from)
+        }
     }
 
     /// At most so many of the names in this directory, in no order.

@@ -41,12 +41,24 @@ const SHARED_CLIENTS: u32 = 0o3733;
 /// What the operating system says.
 pub fn make_clients_folder(folder: &Folder, config: &Config) -> io::Result<Folder> {
     let clients = folder.make(CLIENTS, PRIVATE)?;
-    if config.shared {
-        clients.share(SHARED_CLIENTS)?
-    } else {
-        clients.set_own_mode(PRIVATE)?
-    }
+    open_to_clients(&clients, config)?;
     Ok(clients)
+}
+
+/// Lets those into a folder of ours who may be clients: ourselves, or everybody if the server is shared.
+///
+/// # Errors
+/// What the operating system says.
+pub fn open_to_clients(clients: &Folder, config: &Config) -> io::Result<()> {
+    if config.shared { clients.share(SHARED_CLIENTS) } else { clients.set_own_mode(PRIVATE) }
+}
+
+/// Whether this is a folder for clients' files of a server that runs as `uid`, which nobody else can have made.
+#[must_use]
+pub fn is_clients_folder(found: &Entry, uid: u32) -> bool {
+    found.kind == Kind::Directory
+        && found.uid == uid
+        && (found.mode == PRIVATE || found.mode == SHARED_CLIENTS)
 }
 
 /// Whether the clients of this folder may be other users than its server.

@@ -69,7 +69,7 @@ pub use events::{EventHandler, EventOptions, Left, Mailbox, Reply, WhenFull, ser
 pub use faults::{Fault, Faults};
 pub use folder::{Access, Entry, Folder, Kind, TEMPORARY, base_name, look_at, strange};
 pub use given::Given;
-pub use lease::{CLIENTS, Lease, is_shared, make_clients_folder};
+pub use lease::{CLIENTS, Lease, is_clients_folder, is_shared, make_clients_folder, open_to_clients};
 pub use limits::Limits;
 pub use lookup::{look_up, nobody_serves};
 pub use name::Name;

@@ -38,12 +38,15 @@ impl Sweeper {
         for name in clients.names(MOST).unwrap_or_default() {
             let Ok(file) = clients.look(&name) else { continue };
             let old = wall.duration_since(file.modified).is_ok_and(|age| age > OLD);
-            if old && file.kind == Kind::Directory {
-                // Only others can have made it, in a shared folder. Empty, it can go.
-                let _ = clients.remove_folder(&name);
-            } else if old && is_dead(&name, file.kind) {
-                let _ = clients.remove(&name);
+            if !old || !is_dead(&name, file.kind) {
+                continue;
             }
+            let _ = if file.kind == Kind::Directory {
+                // Only others can have made it, in a shared folder. Empty, it can go.
+                clients.remove_folder(&name)
+            } else {
+                clients.remove(&name)
+            };
         }
     }
 }

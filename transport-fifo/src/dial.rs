@@ -3,20 +3,21 @@
 use std::{
     io::{self, IoSlice},
     os::fd::{AsFd, OwnedFd},
+    path::Path,
     time::Instant,
 };
 
 use ipc_core::{
-    Access, CLIENTS, Config, Error, ErrorKind, Folder, Handshake, Interest, Interests, Kind, Link, Peer,
-    PeerPid, Place, Proof, Result, Wait, is_shared, look_at, random_nonces, strange,
+    Access, Config, Entry, Error, ErrorKind, Folder, Handshake, Interest, Interests, Kind, Link, Peer,
+    PeerPid, Place, Proof, Result, Wait, is_clients_folder, is_shared, look_at, random_nonces, strange,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{
     Fifo,
     half::{Writer, link},
-    listen::RENDEZVOUS,
     record::Knock,
+    site::Site,
     sys,
 };
 
@@ -25,7 +26,7 @@ use crate::{
 pub struct Outgoing {
     /// Kept open: it shows POLLERR when the server is gone.
     rendezvous: OwnedFd,
-    folder: Folder,
+    site: Site,
     knock: Knock,
     /// What becomes the link once the record has left.
     ends: Option<(OwnedFd, OwnedFd, Peer)>,
@@ -53,33 +54,75 @@ impl Drop for Names {
 }
 
 pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
-    let Place::Folder(folder, record) = place else { return Err(Error::bad_address("expected a name")) };
-    let rendezvous =
-        folder.open_file(RENDEZVOUS, Access::Write).map_err(|error| absent(folder, RENDEZVOUS, error))?;
-    let found = look_at(rendezvous.as_fd())?;
-    if found.kind != Kind::Fifo {
-        return Err(Error::denied(format!("{} is no FIFO", folder.path().join(RENDEZVOUS).display())));
+    let site = Site::of(place)?;
+    if let Place::Path(path) = place {
+        must_be_fifo(&site, path)?;
     }
-    let pid = record.as_ref().map_or(PeerPid::Unknown, |record| PeerPid::Claimed(record.pid));
-    let peer = Peer::new(Some(found.uid), None, pid, Proof::FileOwner);
-    let clients = folder.enter(CLIENTS).map_err(|error| absent(folder, CLIENTS, error))?;
+    let rendezvous = site
+        .folder
+        .open_file(&site.rendezvous, Access::Write)
+        .map_err(|error| absent(&site, &site.rendezvous, error))?;
+    let server = look_at(rendezvous.as_fd())?;
+    let clients = site.folder.enter(&site.clients).map_err(|error| absent(&site, &site.clients, error))?;
+    let folder = clients.itself()?;
+    must_be_safe(&site, &server, &folder, config)?;
+    let pid = match place {
+        Place::Folder(_, Some(record)) => PeerPid::Claimed(record.pid),
+        _ => PeerPid::Unknown,
+    };
+    let peer = Peer::new(Some(server.uid), None, pid, Proof::FileOwner);
     let [id, nonce] = random_nonces()?;
     let knock = Knock { pid: std::process::id(), id, nonce };
     let pair = knock.names();
     let names = Names { clients: clients.clone(), names: Some(pair.clone()) };
     config.seams.reach("fifo.client_make")?;
-    let mode = if is_shared(&clients.itself()?) { FOR_GROUP } else { PRIVATE };
+    let mode = if is_shared(&folder) { FOR_GROUP } else { PRIVATE };
     let (rx, own_reader, tx) =
-        open_pair(&clients, &pair, mode).map_err(|error| absent(folder, CLIENTS, error))?;
+        open_pair(&clients, &pair, mode).map_err(|error| absent(&site, &site.clients, error))?;
     Ok(Outgoing {
         rendezvous,
-        folder: folder.clone(),
+        site,
         knock,
         ends: Some((tx, rx, peer)),
         _own_reader: own_reader,
         names,
         config: config.clone(),
     })
+}
+
+/// Whoever chose a path may have meant something else, which is not to be opened.
+fn must_be_fifo(site: &Site, path: &Path) -> Result<()> {
+    let found = site.folder.look(&site.rendezvous).map_err(|error| absent(site, &site.rendezvous, error))?;
+    if found.kind == Kind::Fifo {
+        return Ok(());
+    }
+    Err(Error::bad_address(format!("{} is no FIFO; expected that of a server", path.display())))
+}
+
+/// Our FIFOs will lie in the folder: if anybody else than the server had made it, he could open them in its stead; and
+/// what only the server reads proves, when it comes back, that it is the server.
+fn must_be_safe(site: &Site, server: &Entry, clients: &Entry, config: &Config) -> Result<()> {
+    if !config.trusts(server.uid) {
+        return Err(ErrorKind::ServerUntrusted { uid: server.uid }.into());
+    }
+    if server.kind != Kind::Fifo || server.mode & 0o044 != 0 {
+        return Err(Error::denied(format!(
+            "{} is {} with mode {:04o}; expected a FIFO that only its owner can read",
+            site.folder.path().join(&site.rendezvous).display(),
+            if server.kind == Kind::Fifo { "a FIFO" } else { "no FIFO" },
+            server.mode
+        )));
+    }
+    if !is_clients_folder(clients, server.uid) {
+        return Err(Error::denied(format!(
+            "{} belongs to uid {} with mode {:04o}; expected a directory of uid {}, the server's, with mode 0700 or 3733",
+            site.folder.path().join(&site.clients).display(),
+            clients.uid,
+            clients.mode,
+            server.uid
+        )));
+    }
+    Ok(())
 }
 
 /// For a server of our own uid, and for one that opens the pair as a member of the folder's group. Who else is in
@@ -101,15 +144,15 @@ fn open_pair(
 }
 
 /// ENXIO: nobody reads the rendezvous. ENOENT: it is not there, or was swept away while a server takes over.
-fn absent(folder: &Folder, name: &str, error: io::Error) -> Error {
+fn absent(site: &Site, name: &str, error: io::Error) -> Error {
     match error.raw_os_error().map(nix::errno::Errno::from_raw) {
-        Some(nix::errno::Errno::ENXIO | nix::errno::Errno::ENOENT) => nobody(folder),
-        _ => strange(folder, name, error),
+        Some(nix::errno::Errno::ENXIO | nix::errno::Errno::ENOENT) => nobody(site),
+        _ => strange(&site.folder, name, error),
     }
 }
 
-fn nobody(folder: &Folder) -> Error {
-    ErrorKind::NoSuchServer { searched: vec![folder.path().to_owned()] }.into()
+fn nobody(site: &Site) -> Error {
+    ErrorKind::NoSuchServer { searched: vec![site.shown.clone()] }.into()
 }
 
 impl Handshake<Fifo> for Outgoing {
@@ -120,7 +163,7 @@ impl Handshake<Fifo> for Outgoing {
         // All or nothing: a write of up to PIPE_BUF bytes is atomic.
         match sys::write_vectored(self.rendezvous.as_fd(), &[IoSlice::new(&self.knock.encode())]) {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(nobody(&self.folder)),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(nobody(&self.site)),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 return Ok(None);
             }

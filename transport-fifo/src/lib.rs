@@ -31,12 +31,16 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod beside;
 mod dial;
 mod half;
 mod listen;
+mod pair;
 mod pinned;
 mod process;
 pub mod record;
+mod rendezvous;
+mod site;
 #[allow(unsafe_code, reason = "the one address of unsafe code in this crate")]
 mod sys;
 
@@ -57,7 +61,7 @@ ipc_core::words!(Server, Connection);
 impl Transport for Fifo {
     const SCHEME: &'static str = "fifo";
     const CAPABILITIES: Capabilities =
-        Capabilities { one_process: false, paths: false, ports: false, answers_other_users: false };
+        Capabilities { one_process: false, paths: true, ports: false, answers_other_users: false };
 
     type Listener = listen::Listener;
     type Incoming = Up<Self>;

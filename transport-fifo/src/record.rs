@@ -70,6 +70,15 @@ impl Knock {
     }
 }
 
+/// Whether a file is called as one of a pair is.
+pub(crate) fn is_pair_name(name: &str) -> bool {
+    let stem = name.strip_suffix(".c2s").or_else(|| name.strip_suffix(".s2c"));
+    stem.and_then(|stem| stem.split_once('-')).is_some_and(|(pid, id)| {
+        let hex = id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        hex && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
 /// Finds records in a stream of bytes that anybody may have written to.
 #[derive(Debug, Default)]
 pub struct Finder {
@@ -146,6 +155,21 @@ mod tests {
     #[test]
     fn the_sum_is_the_usual_one() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+
+    #[test]
+    fn only_the_exact_form_is_the_name_of_a_pair() {
+        let good = Knock { pid: 4711, id: [0xab; 16], nonce: [0; 16] }.names();
+        assert!(good.iter().all(|name| is_pair_name(name)));
+        let [good, _] = good;
+        for (part, bad) in
+            [("4711", ""), ("4711", "x"), ("-", ""), ("ab", "AB"), ("ab", "xy"), ("c2s", "c2c")]
+        {
+            assert!(!is_pair_name(&good.replace(part, bad)), "{part} {bad}");
+        }
+        for bad in ["", "4711", "notes.c2s", &format!("{good}.c2s"), good.trim_end_matches(".c2s")] {
+            assert!(!is_pair_name(bad), "{bad}");
+        }
     }
 
     #[test]
