@@ -6,44 +6,34 @@ use std::{
 };
 
 use ipc_core::{
-    Config, ErrorKind, Got, Handshake, Link, Nonce, Place, Refusal, Result, Rx, Transport, Tx, Wait,
+    Config, Got, Handshake, Interest, Interests, Link, Nonce, Place, Rx, Transport, Tx, Wait,
     frame::{Decoder, FrameKind, frame},
     hello::{Hello, Terms, VERSION, Verdict},
 };
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 
-use crate::raising::{Raising, awaits_answer, wait};
-
-/// A road that is up, or will be once the server has done its part; and nothing more.
+/// A road that is up, and nothing more.
 pub struct Raw<T: Transport> {
-    road: Road<T>,
+    outgoing: Option<T::Outgoing>,
+    pub link: Link<T>,
     decoder: Decoder,
-}
-
-enum Road<T: Transport> {
-    Raising(Raising<T>),
-    Up(Option<T::Outgoing>, Link<T>),
-    /// The server said no before it was up, or went away.
-    Failed(Option<Refusal>),
 }
 
 impl<T: Transport> Raw<T> {
     /// Knocks, and says nothing.
     #[must_use]
     pub fn knock(place: &Place) -> Self {
-        Self::knock_with(place, &Config::default())
-    }
-
-    /// The same, with a configuration.
-    #[must_use]
-    pub fn knock_with(place: &Place, config: &Config) -> Self {
-        let mut outgoing = T::dial(place, config).unwrap();
+        let mut outgoing = T::dial(place, &Config::default()).unwrap();
         loop {
             match Self::step(outgoing) {
                 Ok(raw) => return raw,
                 Err(waiting) => outgoing = waiting,
             }
             if outgoing.arm().unwrap() {
-                wait(&outgoing, None);
+                wait(&outgoing);
             }
         }
     }
@@ -55,33 +45,9 @@ impl<T: Transport> Raw<T> {
     }
 
     fn step(mut outgoing: T::Outgoing) -> Result<Self, T::Outgoing> {
-        let road = match outgoing.step(Instant::now()).unwrap() {
-            Some(link) => Road::Up(Some(outgoing), link),
-            None if awaits_answer(&outgoing) => Road::Raising(Raising::new(outgoing)),
-            None => return Err(outgoing),
-        };
-        Ok(Self { road, decoder: Decoder::new(1 << 24) })
-    }
-
-    /// Whether the road is up and all that was written has left; or the server does not want it to be.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        !matches!(&self.road, Road::Raising(raising) if !raising.is_over())
-    }
-
-    /// The link, once it is up. None: the server does not want it to be.
-    pub fn link(&mut self) -> Option<&mut Link<T>> {
-        if let Road::Raising(_) = self.road
-            && let Road::Raising(raising) = std::mem::replace(&mut self.road, Road::Failed(None))
-        {
-            self.road = match raising.finish() {
-                Ok((outgoing, link)) => Road::Up(Some(outgoing), link),
-                Err(error) => Road::Failed(told(error.kind())),
-            };
-        }
-        match &mut self.road {
-            Road::Up(_, link) => Some(link),
-            _ => None,
+        match outgoing.step(Instant::now()).unwrap() {
+            Some(link) => Ok(Self { outgoing: Some(outgoing), link, decoder: Decoder::new(1 << 24) }),
+            None => Err(outgoing),
         }
     }
 
@@ -90,16 +56,8 @@ impl<T: Transport> Raw<T> {
         Terms { version: VERSION, scheme: T::SCHEME.to_owned(), limit: 1 << 24, schema: None }
     }
 
-    /// The nonce that ties a hello to this knock, where the transport has one.
-    pub fn expected(&self) -> Option<Nonce> {
-        match &self.road {
-            Road::Up(_, link) => link.nonce,
-            _ => None,
-        }
-    }
-
     pub fn nonce(&self) -> Nonce {
-        self.expected().unwrap_or([5; 16])
+        self.link.nonce.unwrap_or([5; 16])
     }
 
     pub fn hello(&self, terms: Terms) -> Vec<u8> {
@@ -118,18 +76,21 @@ impl<T: Transport> Raw<T> {
         assert_eq!(verdict.refusal, None);
         assert_eq!(verdict.echo, self.nonce());
         self.write(&frame(FrameKind::Ready, &verdict.nonce));
-        if let Road::Up(outgoing, _) = &mut self.road {
-            *outgoing = None;
-        }
+        self.outgoing = None;
     }
 
-    /// Writes all of it, or leaves it to be written once the road is up. A server that has hung up meanwhile is no
-    /// failure here.
-    pub fn write(&mut self, bytes: &[u8]) {
-        match &mut self.road {
-            Road::Raising(raising) => raising.write(bytes),
-            Road::Up(_, link) => write(&mut link.tx, bytes),
-            Road::Failed(_) => {}
+    /// Writes all of it. A server that has hung up meanwhile is no failure here.
+    pub fn write(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match self.link.tx.try_send(&[IoSlice::new(bytes)], false) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.link.tx.arm().unwrap() {
+                        wait(&self.link.tx);
+                    }
+                }
+                Err(_) => return,
+            }
         }
     }
 
@@ -139,14 +100,12 @@ impl<T: Transport> Raw<T> {
             if let Some(found) = self.decoder.next_frame().unwrap() {
                 return Some((found.kind, self.decoder.bytes(&found).to_vec()));
             }
-            self.link()?;
-            let Road::Up(_, link) = &mut self.road else { return None };
-            match link.rx.try_recv(self.decoder.rooms().slices(), false) {
+            match self.link.rx.try_recv(self.decoder.rooms().slices(), false) {
                 Ok(Got::Bytes(count)) => self.decoder.filled(count),
                 Ok(Got::End) => return None,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if link.rx.arm().unwrap() {
-                        wait(&link.rx, None);
+                    if self.link.rx.arm().unwrap() {
+                        wait(&self.link.rx);
                     }
                 }
                 Err(_) => return None,
@@ -156,36 +115,26 @@ impl<T: Transport> Raw<T> {
 
     /// The verdict, or none if the server hangs up.
     pub fn verdict(&mut self) -> Option<Verdict> {
-        if self.link().is_none() {
-            let Road::Failed(refusal) = self.road else { return None };
-            let (terms, nonce) = (Self::terms(), Nonce::default());
-            return refusal.map(|_| Verdict { terms, refusal, echo: nonce, nonce });
-        }
         let (kind, body) = self.read_frame()?;
         assert_eq!(kind, FrameKind::Verdict);
         Some(Verdict::decode(&body).unwrap())
     }
 }
 
-/// What a server said that said no.
-fn told(error: &ErrorKind) -> Option<Refusal> {
-    match error {
-        ErrorKind::Refused { reason } => Some(*reason),
-        ErrorKind::Busy => Some(Refusal::Evicted),
-        _ => None,
-    }
-}
-
-pub(crate) fn write(tx: &mut impl Tx, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        match tx.try_send(&[IoSlice::new(bytes)], false) {
-            Ok(sent) => bytes = &bytes[sent..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if tx.arm().unwrap() {
-                    wait(tx, None);
-                }
-            }
-            Err(_) => return,
-        }
+fn wait(on: &impl Wait) {
+    let mut interests = Interests::default();
+    on.interests(&mut interests);
+    let mut fds: Vec<_> = interests
+        .iter()
+        .map(|(fd, interest)| {
+            let events = if interest == Interest::Writable { PollFlags::POLLOUT } else { PollFlags::POLLIN };
+            PollFd::new(fd, events)
+        })
+        .collect();
+    let time = if on.wake_at().is_some() { PollTimeout::from(1u8) } else { PollTimeout::NONE };
+    match poll(&mut fds, time) {
+        // A signal came between: whoever waits looks again.
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => panic!("{errno}"),
     }
 }
