@@ -28,7 +28,7 @@ pub fn the_oldest_silent_client_makes_room<S: Subject>() {
     let stage = Stage::<S>::new();
     let mut server = stage.server_with(|options| options.max_half_open(3));
     let place = stage.place();
-    let mut speaking = Raw::<S::Transport>::knock(&place);
+    let mut speaking = Raw::<S::Transport>::let_in(&place, &mut server);
     speaking.write(&speaking.hello(Raw::<S::Transport>::terms()));
     let mut silent: Vec<_> = (0..5).map(|_| Raw::<S::Transport>::knock(&place)).collect();
     accept_until(&mut server, |stats| stats.refused(Refusal::Evicted) == 3, "a silent one");
@@ -82,7 +82,7 @@ pub fn room_that_appears_is_used_at_once<S: Subject>() {
     let mut server =
         stage.server_with(|options| options.max_half_open(1).hello_within(Duration::from_secs(3600)));
     let place = stage.place();
-    let mut slow = Raw::<S::Transport>::knock(&place);
+    let mut slow = Raw::<S::Transport>::let_in(&place, &mut server);
     slow.write(&slow.hello(Raw::<S::Transport>::terms()));
     accept_until(&mut server, |stats| stats.arrived == 1, "a slow one");
     thread::scope(|scope| {
@@ -155,7 +155,7 @@ pub fn a_bad_hello_is_counted_and_harms_nobody<S: Subject>() {
     ];
     for (what, bytes, reason) in bad {
         let (before, arrived) = (server.stats().refused(reason), server.stats().arrived);
-        let mut raw = Raw::<S::Transport>::knock(&place);
+        let mut raw = Raw::<S::Transport>::let_in(&place, &mut server);
         let bytes = bytes(&mut raw);
         raw.write(&bytes);
         accept_until(&mut server, |stats| stats.arrived > arrived, what);
@@ -163,13 +163,13 @@ pub fn a_bad_hello_is_counted_and_harms_nobody<S: Subject>() {
         accept_until(&mut server, |stats| stats.refused(reason) > before, what);
     }
     // The right hello, and then another server's nonce.
-    let mut raw = Raw::<S::Transport>::knock(&place);
+    let mut raw = Raw::<S::Transport>::let_in(&place, &mut server);
     raw.write(&good(&raw));
     raw.write(&frame(FrameKind::Ready, &[9; 16]));
     let before = server.stats().refused(Refusal::Malformed);
     accept_until(&mut server, |stats| stats.refused(Refusal::Malformed) > before, "a wrong nonce");
-    if raw.link.nonce.is_some() {
-        let mut raw = Raw::<S::Transport>::knock(&place);
+    if raw.is_tied() {
+        let mut raw = Raw::<S::Transport>::let_in(&place, &mut server);
         raw.write(&frame(
             FrameKind::Hello,
             &Hello { terms: Raw::<S::Transport>::terms(), nonce: [1; 16] }.encode(),
@@ -223,14 +223,14 @@ pub fn a_full_server_says_busy_and_has_room_again<S: Subject>() {
     let first = stage.pair(&mut server);
     let second = stage.pair(&mut server);
     let place = stage.place();
-    let mut raw = Raw::<S::Transport>::knock(&place);
+    let mut raw = Raw::<S::Transport>::let_in(&place, &mut server);
     raw.write(&raw.hello(Raw::<S::Transport>::terms()));
     accept_until(&mut server, |stats| stats.refused(Refusal::Busy) == 1, "a third");
     assert_eq!(raw.verdict().unwrap().error(&Raw::<S::Transport>::terms()), Some(ErrorKind::Busy));
     // Half of a connection still is one.
     let (sender, receiver) = S::split(first.1);
     drop(sender);
-    let mut raw = Raw::<S::Transport>::knock(&place);
+    let mut raw = Raw::<S::Transport>::let_in(&place, &mut server);
     raw.write(&raw.hello(Raw::<S::Transport>::terms()));
     accept_until(&mut server, |stats| stats.refused(Refusal::Busy) == 2, "a third");
     drop(receiver);

@@ -6,7 +6,8 @@ use std::{
 };
 
 use ipc_core::{
-    Config, Got, Handshake, Interest, Interests, Link, Nonce, Place, Rx, Transport, Tx, Wait,
+    Config, ErrorKind, Got, Handshake, Interest, Interests, IpcServer, Link, Nonce, Place, Rx, Transport, Tx,
+    Wait,
     frame::{Decoder, FrameKind, frame},
     hello::{Hello, Terms, VERSION, Verdict},
 };
@@ -15,40 +16,78 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
-/// A road that is up, and nothing more.
+use crate::kind_of;
+
+/// Somebody who has knocked, and nothing more.
 pub struct Raw<T: Transport> {
     outgoing: Option<T::Outgoing>,
-    pub link: Link<T>,
+    /// None while the server has not answered the knock, where it must.
+    link: Option<Link<T>>,
     decoder: Decoder,
 }
 
 impl<T: Transport> Raw<T> {
-    /// Knocks, and says nothing.
+    /// Knocks, and says nothing. Where a road is not up before the server answers, it may not be yet.
     #[must_use]
     pub fn knock(place: &Place) -> Self {
-        let mut outgoing = T::dial(place, &Config::default()).unwrap();
-        loop {
-            match Self::step(outgoing) {
-                Ok(raw) => return raw,
-                Err(waiting) => outgoing = waiting,
+        let mut raw = Self::before(place);
+        while !raw.step().unwrap() {
+            let outgoing = raw.outgoing();
+            if !outgoing.arm().unwrap() {
+                continue;
             }
-            if outgoing.arm().unwrap() {
-                wait(&outgoing);
+            if only_the_server_can_go_on(outgoing) {
+                break;
             }
+            wait(outgoing);
         }
+        raw
+    }
+
+    /// Knocks, and has the server answer where nothing can be said before.
+    #[must_use]
+    pub fn let_in(place: &Place, server: &mut impl IpcServer) -> Self {
+        let mut raw = Self::knock(place);
+        while !raw.step().unwrap() {
+            let accepted = server.try_accept_client().map(drop);
+            assert_eq!(kind_of(&accepted), Some(&ErrorKind::WouldBlock), "nobody was to be let in");
+        }
+        raw
     }
 
     /// Knocks; none if there is no room to knock in.
     #[must_use]
     pub fn try_knock(place: &Place) -> Option<Self> {
-        Self::step(T::dial(place, &Config::default()).unwrap()).ok()
+        let mut raw = Self::before(place);
+        (raw.step().unwrap() || only_the_server_can_go_on(raw.outgoing())).then_some(raw)
     }
 
-    fn step(mut outgoing: T::Outgoing) -> Result<Self, T::Outgoing> {
-        match outgoing.step(Instant::now()).unwrap() {
-            Some(link) => Ok(Self { outgoing: Some(outgoing), link, decoder: Decoder::new(1 << 24) }),
-            None => Err(outgoing),
+    fn before(place: &Place) -> Self {
+        let outgoing = T::dial(place, &Config::default()).unwrap();
+        Self { outgoing: Some(outgoing), link: None, decoder: Decoder::new(1 << 24) }
+    }
+
+    fn outgoing(&mut self) -> &mut T::Outgoing {
+        self.outgoing.as_mut().expect("it is kept until the handshake is over")
+    }
+
+    /// True: the road is up.
+    fn step(&mut self) -> ipc_core::Result<bool> {
+        if self.link.is_none() {
+            self.link = self.outgoing().step(Instant::now())?;
         }
+        Ok(self.link.is_some())
+    }
+
+    /// The road, once the server has answered; none if it has hung up.
+    fn link(&mut self) -> Option<&mut Link<T>> {
+        while !self.step().ok()? {
+            let outgoing = self.outgoing();
+            if outgoing.arm().ok()? {
+                wait(outgoing);
+            }
+        }
+        self.link.as_mut()
     }
 
     #[must_use]
@@ -57,7 +96,13 @@ impl<T: Transport> Raw<T> {
     }
 
     pub fn nonce(&self) -> Nonce {
-        self.link.nonce.unwrap_or([5; 16])
+        self.link.as_ref().and_then(|link| link.nonce).unwrap_or([5; 16])
+    }
+
+    /// Whether the hello must carry the nonce of the knock.
+    #[must_use]
+    pub fn is_tied(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.nonce.is_some())
     }
 
     pub fn hello(&self, terms: Terms) -> Vec<u8> {
@@ -81,12 +126,13 @@ impl<T: Transport> Raw<T> {
 
     /// Writes all of it. A server that has hung up meanwhile is no failure here.
     pub fn write(&mut self, mut bytes: &[u8]) {
+        let Some(Link { tx, .. }) = self.link() else { return };
         while !bytes.is_empty() {
-            match self.link.tx.try_send(&[IoSlice::new(bytes)], false) {
+            match tx.try_send(&[IoSlice::new(bytes)], false) {
                 Ok(sent) => bytes = &bytes[sent..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.link.tx.arm().unwrap() {
-                        wait(&self.link.tx);
+                    if tx.arm().unwrap() {
+                        wait(tx);
                     }
                 }
                 Err(_) => return,
@@ -96,16 +142,18 @@ impl<T: Transport> Raw<T> {
 
     /// The next frame, or the end.
     pub fn read_frame(&mut self) -> Option<(FrameKind, Vec<u8>)> {
+        self.link()?;
+        let Self { link: Some(Link { rx, .. }), decoder, .. } = self else { return None };
         loop {
-            if let Some(found) = self.decoder.next_frame().unwrap() {
-                return Some((found.kind, self.decoder.bytes(&found).to_vec()));
+            if let Some(found) = decoder.next_frame().unwrap() {
+                return Some((found.kind, decoder.bytes(&found).to_vec()));
             }
-            match self.link.rx.try_recv(self.decoder.rooms().slices(), false) {
-                Ok(Got::Bytes(count)) => self.decoder.filled(count),
+            match rx.try_recv(decoder.rooms().slices(), false) {
+                Ok(Got::Bytes(count)) => decoder.filled(count),
                 Ok(Got::End) => return None,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.link.rx.arm().unwrap() {
-                        wait(&self.link.rx);
+                    if rx.arm().unwrap() {
+                        wait(rx);
                     }
                 }
                 Err(_) => return None,
@@ -119,6 +167,14 @@ impl<T: Transport> Raw<T> {
         assert_eq!(kind, FrameKind::Verdict);
         Some(Verdict::decode(&body).unwrap())
     }
+}
+
+/// Whether there is nothing to do before the server answers: neither to ask again nor to wait for room.
+fn only_the_server_can_go_on(outgoing: &impl Wait) -> bool {
+    let mut interests = Interests::default();
+    outgoing.interests(&mut interests);
+    let answered = interests.iter().all(|(_, interest)| interest == Interest::Readable);
+    outgoing.wake_at().is_none() && interests.iter().next().is_some() && answered
 }
 
 fn wait(on: &impl Wait) {
