@@ -18,7 +18,6 @@ mod identity;
 mod lifecycle;
 mod messages;
 mod names;
-mod raising;
 mod raw;
 mod seed;
 mod stage;

@@ -6,31 +6,28 @@ use std::{
 };
 
 use ipc_core::{
-    Config, ErrorKind, Got, Handshake, IpcServer, Link, Nonce, Place, Refusal, Result, Rx, Transport, Tx, Wait,
+    Config, ErrorKind, Got, Handshake, Interest, Interests, IpcServer, Link, Nonce, Place, Rx, Transport, Tx,
+    Wait,
     frame::{Decoder, FrameKind, frame},
     hello::{Hello, Terms, VERSION, Verdict},
 };
-
-use crate::{
-    kind_of,
-    raising::{Raising, awaits_answer, wait},
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
-/// A road that is up, or will be once the server has done its part; and nothing more.
+use crate::kind_of;
+
+/// Somebody who has knocked, and nothing more.
 pub struct Raw<T: Transport> {
-    road: Road<T>,
+    outgoing: Option<T::Outgoing>,
+    /// None while the server has not answered the knock, where it must.
+    link: Option<Link<T>>,
     decoder: Decoder,
 }
 
-enum Road<T: Transport> {
-    Raising(Raising<T>),
-    Up(Option<T::Outgoing>, Link<T>),
-    /// The server said no before it was up, or went away.
-    Failed(Option<Refusal>),
-}
-
 impl<T: Transport> Raw<T> {
-    /// Knocks, and says nothing.
+    /// Knocks, and says nothing. Where a road is not up before the server answers, it may not be yet.
     #[must_use]
     pub fn knock(place: &Place) -> Self {
         Self::knock_with(place, &Config::default())
@@ -39,65 +36,64 @@ impl<T: Transport> Raw<T> {
     /// The same, with a configuration.
     #[must_use]
     pub fn knock_with(place: &Place, config: &Config) -> Self {
-        let mut outgoing = T::dial(place, config).unwrap();
-        loop {
-            match Self::step(outgoing) {
-                Ok(raw) => return raw,
-                Err(waiting) => outgoing = waiting,
+        let mut raw = Self::before(place, config);
+        while !raw.step().unwrap() {
+            let outgoing = raw.outgoing();
+            if !outgoing.arm().unwrap() {
+                continue;
             }
-            if outgoing.arm().unwrap() {
-                wait(&outgoing, None);
+            if only_the_server_can_go_on(outgoing) {
+                break;
             }
+            wait(outgoing);
         }
+        raw
     }
 
     /// Knocks, and has the server answer where nothing can be said before.
     #[must_use]
     pub fn let_in(place: &Place, server: &mut impl IpcServer) -> Self {
         let mut raw = Self::knock(place);
-        while !raw.is_up() {
+        while !raw.step().unwrap() {
             let accepted = server.try_accept_client().map(drop);
             assert_eq!(kind_of(&accepted), Some(&ErrorKind::WouldBlock), "nobody was to be let in");
         }
-        raw.link();
         raw
     }
 
     /// Knocks; none if there is no room to knock in.
     #[must_use]
     pub fn try_knock(place: &Place) -> Option<Self> {
-        Self::step(T::dial(place, &Config::default()).unwrap()).ok()
+        let mut raw = Self::before(place, &Config::default());
+        (raw.step().unwrap() || only_the_server_can_go_on(raw.outgoing())).then_some(raw)
     }
 
-    fn step(mut outgoing: T::Outgoing) -> Result<Self, T::Outgoing> {
-        let road = match outgoing.step(Instant::now()).unwrap() {
-            Some(link) => Road::Up(Some(outgoing), link),
-            None if awaits_answer(&outgoing) => Road::Raising(Raising::new(outgoing)),
-            None => return Err(outgoing),
-        };
-        Ok(Self { road, decoder: Decoder::new(1 << 24) })
+    fn before(place: &Place, config: &Config) -> Self {
+        let outgoing = T::dial(place, config).unwrap();
+        Self { outgoing: Some(outgoing), link: None, decoder: Decoder::new(1 << 24) }
     }
 
-    /// Whether the road is up and all that was written has left; or the server does not want it to be.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        !matches!(&self.road, Road::Raising(raising) if !raising.is_over())
+    fn outgoing(&mut self) -> &mut T::Outgoing {
+        self.outgoing.as_mut().expect("it is kept until the handshake is over")
     }
 
-    /// The link, once it is up. None: the server does not want it to be.
+    /// True: the road is up.
+    fn step(&mut self) -> ipc_core::Result<bool> {
+        if self.link.is_none() {
+            self.link = self.outgoing().step(Instant::now())?;
+        }
+        Ok(self.link.is_some())
+    }
+
+    /// The road, once the server has answered; none if it has hung up.
     pub fn link(&mut self) -> Option<&mut Link<T>> {
-        if let Road::Raising(_) = self.road
-            && let Road::Raising(raising) = std::mem::replace(&mut self.road, Road::Failed(None))
-        {
-            self.road = match raising.finish() {
-                Ok((outgoing, link)) => Road::Up(Some(outgoing), link),
-                Err(error) => Road::Failed(told(error.kind())),
-            };
+        while !self.step().ok()? {
+            let outgoing = self.outgoing();
+            if outgoing.arm().ok()? {
+                wait(outgoing);
+            }
         }
-        match &mut self.road {
-            Road::Up(_, link) => Some(link),
-            _ => None,
-        }
+        self.link.as_mut()
     }
 
     #[must_use]
@@ -105,26 +101,18 @@ impl<T: Transport> Raw<T> {
         Terms { version: VERSION, scheme: T::SCHEME.to_owned(), limit: 1 << 24, schema: None }
     }
 
-    /// The nonce that ties a hello to this knock, where the transport has one.
-    pub fn expected(&self) -> Option<Nonce> {
-        match &self.road {
-            Road::Up(_, link) => link.nonce,
-            _ => None,
-        }
+    pub fn nonce(&self) -> Nonce {
+        self.link.as_ref().and_then(|link| link.nonce).unwrap_or([5; 16])
     }
 
-    pub fn nonce(&self) -> Nonce {
-        self.expected().unwrap_or([5; 16])
+    /// Whether the hello must carry the nonce of the knock.
+    #[must_use]
+    pub fn is_tied(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.nonce.is_some())
     }
 
     pub fn hello(&self, terms: Terms) -> Vec<u8> {
         frame(FrameKind::Hello, &Hello { terms, nonce: self.nonce() }.encode())
-    }
-
-    /// A hello of anybody's: all have the same size.
-    #[must_use]
-    pub fn greeting() -> Vec<u8> {
-        frame(FrameKind::Hello, &Hello { terms: Self::terms(), nonce: [5; 16] }.encode())
     }
 
     /// Says hello in these terms and hears the verdict; the server must be accepting meanwhile.
@@ -139,48 +127,45 @@ impl<T: Transport> Raw<T> {
         assert_eq!(verdict.refusal, None);
         assert_eq!(verdict.echo, self.nonce());
         self.write(&frame(FrameKind::Ready, &verdict.nonce));
-        if let Road::Up(outgoing, _) = &mut self.road {
-            *outgoing = None;
-        }
+        self.outgoing = None;
     }
 
-    /// Writes all of it, or leaves it to be written once the road is up. A server that has hung up meanwhile is no
-    /// failure here.
-    pub fn write(&mut self, bytes: &[u8]) {
-        match &mut self.road {
-            Road::Raising(raising) => raising.write(bytes),
-            Road::Up(_, link) => write(&mut link.tx, bytes),
-            Road::Failed(_) => {}
+    /// Writes all of it. A server that has hung up meanwhile is no failure here.
+    pub fn write(&mut self, mut bytes: &[u8]) {
+        let Some(Link { tx, .. }) = self.link() else { return };
+        while !bytes.is_empty() {
+            match tx.try_send(&[IoSlice::new(bytes)], false) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if tx.arm().unwrap() {
+                        wait(tx);
+                    }
+                }
+                Err(_) => return,
+            }
         }
     }
 
     /// The next frame, or the end.
     pub fn read_frame(&mut self) -> Option<(FrameKind, Vec<u8>)> {
+        self.link()?;
+        let Self { link: Some(Link { rx, .. }), decoder, .. } = self else { return None };
         loop {
-            if let Some(found) = self.decoder.next_frame().unwrap() {
-                return Some((found.kind, self.decoder.bytes(&found).to_vec()));
+            if let Some(found) = decoder.next_frame().unwrap() {
+                return Some((found.kind, decoder.bytes(&found).to_vec()));
             }
-            self.link()?;
-            let Road::Up(_, link) = &mut self.road else { return None };
-            let count = receive(&mut link.rx, self.decoder.rooms().slices())?;
-            self.decoder.filled(count);
+            let count = receive(rx, decoder.rooms().slices())?;
+            decoder.filled(count);
         }
     }
 
     /// Some of up to so many bytes, as they come; none at the end.
     pub fn read_some(&mut self, room: &mut [u8]) -> Option<usize> {
-        self.link()?;
-        let Road::Up(_, link) = &mut self.road else { return None };
-        receive(&mut link.rx, &mut [IoSliceMut::new(room)])
+        receive(&mut self.link()?.rx, &mut [IoSliceMut::new(room)])
     }
 
     /// The verdict, or none if the server hangs up.
     pub fn verdict(&mut self) -> Option<Verdict> {
-        if self.link().is_none() {
-            let Road::Failed(refusal) = self.road else { return None };
-            let (terms, nonce) = (Self::terms(), Nonce::default());
-            return refusal.map(|_| Verdict { terms, refusal, echo: nonce, nonce });
-        }
         let (kind, body) = self.read_frame()?;
         assert_eq!(kind, FrameKind::Verdict);
         Some(Verdict::decode(&body).unwrap())
@@ -195,7 +180,7 @@ fn receive(rx: &mut impl Rx, rooms: &mut [IoSliceMut<'_>]) -> Option<usize> {
             Ok(Got::End) => return None,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if rx.arm().unwrap() {
-                    wait(rx, None);
+                    wait(rx);
                 }
             }
             Err(_) => return None,
@@ -203,25 +188,28 @@ fn receive(rx: &mut impl Rx, rooms: &mut [IoSliceMut<'_>]) -> Option<usize> {
     }
 }
 
-/// What a server said that said no.
-fn told(error: &ErrorKind) -> Option<Refusal> {
-    match error {
-        ErrorKind::Refused { reason } => Some(*reason),
-        ErrorKind::Busy => Some(Refusal::Evicted),
-        _ => None,
-    }
+/// Whether there is nothing to do before the server answers: neither to ask again nor to wait for room.
+fn only_the_server_can_go_on(outgoing: &impl Wait) -> bool {
+    let mut interests = Interests::default();
+    outgoing.interests(&mut interests);
+    let answered = interests.iter().all(|(_, interest)| interest == Interest::Readable);
+    outgoing.wake_at().is_none() && interests.iter().next().is_some() && answered
 }
 
-pub(crate) fn write(tx: &mut impl Tx, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        match tx.try_send(&[IoSlice::new(bytes)], false) {
-            Ok(sent) => bytes = &bytes[sent..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if tx.arm().unwrap() {
-                    wait(tx, None);
-                }
-            }
-            Err(_) => return,
-        }
+fn wait(on: &impl Wait) {
+    let mut interests = Interests::default();
+    on.interests(&mut interests);
+    let mut fds: Vec<_> = interests
+        .iter()
+        .map(|(fd, interest)| {
+            let events = if interest == Interest::Writable { PollFlags::POLLOUT } else { PollFlags::POLLIN };
+            PollFd::new(fd, events)
+        })
+        .collect();
+    let time = if on.wake_at().is_some() { PollTimeout::from(1u8) } else { PollTimeout::NONE };
+    match poll(&mut fds, time) {
+        // A signal came between: whoever waits looks again.
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => panic!("{errno}"),
     }
 }
