@@ -39,9 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// Lines of `key=value`. Of four keys the last line counts and must be right; all others are for later versions.
 fn record(bytes: &[u8]) -> Option<(String, u32, u32, SystemTime)> {
     let text = std::str::from_utf8(&bytes[..bytes.len().min(LARGEST)]).ok()?;
-    let last = |key: &str| {
-        text.split('\n').rev().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
-    };
+    let last = |key: &str| text.split('\n').rev().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     let transport = last("transport").filter(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
     let since = Duration::from_secs(number(last("since")?, u64::MAX)?);
     let small = |text| number(text, u64::from(u32::MAX)).map(|number| number as u32);
