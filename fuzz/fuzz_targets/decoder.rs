@@ -2,10 +2,11 @@
 //! there and no sooner; and its memory follows what has arrived.
 #![no_main]
 
-use std::sync::LazyLock;
-
 use arbitrary::Arbitrary;
-use fuzz::framing::{Framing, NATIVE, Next};
+use fuzz::{
+    cutting::{Cut, LONGEST, MOST_CUTS, Size, pattern, read},
+    framing::{Framing, NATIVE, Next},
+};
 use ipc_core::{
     frame::Decoder,
     fuzz::{deliver, memory, rest},
@@ -37,49 +38,6 @@ enum Part {
     },
     Bytes(Vec<u8>),
 }
-
-/// Around the sizes at which the decoder does something else, and any.
-#[derive(Arbitrary, Clone, Copy, Debug)]
-enum Size {
-    Small(u8),
-    Any(u16),
-    NearSixteenKiB(i8),
-    NearSixtyFourKiB(i8),
-    NearMiB(i8),
-}
-
-#[derive(Arbitrary, Clone, Copy, Debug)]
-enum Cut {
-    Few(u8),
-    Some(u16),
-    /// As much as there is room for.
-    All,
-    /// Before a wait.
-    Rest,
-}
-
-impl Size {
-    fn bytes(self) -> usize {
-        match self {
-            Self::Small(size) => size.into(),
-            Self::Any(size) => size.into(),
-            Self::NearSixteenKiB(by) => (16usize << 10).saturating_add_signed(by.into()),
-            Self::NearSixtyFourKiB(by) => (64usize << 10).saturating_add_signed(by.into()),
-            Self::NearMiB(by) => (1usize << 20).saturating_add_signed(by.into()),
-        }
-    }
-}
-
-/// More than this would only be slow.
-const LONGEST: usize = 4 << 20;
-/// After so many reads everything comes at once.
-const MOST_CUTS: usize = 2000;
-
-const SHIFTS: usize = 10_007;
-
-/// Bytes that betray a shift, a swap or a loss.
-static PATTERN: LazyLock<Vec<u8>> =
-    LazyLock::new(|| (0..(1 << 20) + 128 + SHIFTS).map(|i| ((i * 7) ^ (i >> 8)) as u8).collect());
 
 fuzz_target!(|input: Input| {
     check(&NATIVE, &input);
@@ -118,12 +76,7 @@ fn check(framing: &Framing, input: &Input) {
         if arrived == stream.len() {
             return;
         }
-        let most = match cuts.next().unwrap_or(Cut::All) {
-            Cut::Few(most) => most.into(),
-            Cut::Some(most) => most.into(),
-            Cut::All => usize::MAX,
-            Cut::Rest => 0,
-        };
+        let most = cuts.next().unwrap_or(Cut::All).most();
         if most == 0 {
             rest(&mut decoder);
         } else {
@@ -132,20 +85,6 @@ fn check(framing: &Framing, input: &Input) {
         let held = memory(&decoder);
         assert!(held <= 2 * arrived + 66 * 1024, "{held} bytes of memory for {arrived} that have come");
     }
-}
-
-/// As readv(2) would.
-fn read(decoder: &mut Decoder, mut bytes: &[u8], most: usize) -> usize {
-    let mut rooms = decoder.rooms();
-    assert!(!rooms.slices()[0].is_empty(), "a room that is empty looks like the end");
-    let mut count = 0;
-    for room in rooms.slices() {
-        let size = room.len().min(bytes.len()).min(most - count);
-        room[..size].copy_from_slice(&bytes[..size]);
-        (bytes, count) = (&bytes[size..], count + size);
-    }
-    decoder.filled(count);
-    count
 }
 
 fn stream(framing: &Framing, parts: &[Part]) -> Vec<u8> {
@@ -158,8 +97,7 @@ fn stream(framing: &Framing, parts: &[Part]) -> Vec<u8> {
                     // Most frames are of a known kind, so that more than one comes.
                     let kind = if *kind < 128 { kind % 9 + 1 } else { *kind };
                     stream.extend((framing.encode)(kind, size as u32, [0; 3]));
-                    let shift = stream.len() % SHIFTS;
-                    stream.extend(&PATTERN[shift..shift + size]);
+                    stream.extend(pattern(stream.len(), size));
                 }
             }
             Part::Header { kind, length, reserved } => {

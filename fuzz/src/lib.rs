@@ -2,8 +2,10 @@
 //! that the two can be compared.
 
 pub mod client;
+pub mod cutting;
 pub mod framing;
 pub mod records;
 pub mod script;
 pub mod stage;
+pub mod wires;
 pub mod words;
