@@ -56,7 +56,8 @@ fn a_transport_that_is_not_compiled_in_is_a_bad_address_that_names_the_features(
             for kind in [kind_of(&server), kind_of(&client)] {
                 let Some(ErrorKind::BadAddress { why }) = kind else { panic!("{scheme}: {kind:?}") };
                 assert!(
-                    why.contains(scheme) && why.contains("features: unix, fifo, seqpacket, dgram, inproc, tcp"),
+                    why.contains(scheme)
+                        && why.contains("features: unix, fifo, seqpacket, dgram, inproc, tcp"),
                     "{why}"
                 );
                 assert!(hobnob::transports().all(|there| why.contains(there)), "{why}");

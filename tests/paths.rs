@@ -1,4 +1,4 @@
-//! Path addresses (`unix:/PATH`) and directories that are deep.
+//! Path addresses (`unix:/PATH`, `fifo:/PATH`) and directories that are deep.
 #![cfg(any(
     feature = "unix",
     feature = "seqpacket",
@@ -28,55 +28,47 @@ fn a_name_works_in_a_directory_deeper_than_a_socket_address() {
     });
 }
 
-#[cfg(feature = "unix")]
-mod over_unix {
-    use std::os::unix::{
-        fs::MetadataExt,
-        net::{UnixListener, UnixStream},
-    };
+/// What is the same over every transport that has paths.
+#[cfg(any(feature = "unix", feature = "fifo"))]
+mod at_a_path {
+    use std::os::unix::fs::MetadataExt;
 
     use conformance::kind_of;
-    use hobnob::ErrorKind;
+    use hobnob::{Deadline, ErrorKind, IpcConnection, PeerPid};
 
     use super::*;
 
-    #[test]
-    fn a_path_longer_than_a_socket_address_is_bad_and_the_limit_is_named() {
-        watched("a_path_longer_than_a_socket_address_is_bad_and_the_limit_is_named", || {
-            let place = Place::deep();
-            let (server, client) =
-                (place.server(&place.path_address()), place.connect(&place.path_address()));
-            for (side, kind) in [("the server", kind_of(&server)), ("the client", kind_of(&client))] {
-                let Some(ErrorKind::BadAddress { why }) = kind else { panic!("{side}: {kind:?}") };
-                assert!(why.contains("108"), "{side}: {why}");
-            }
-            assert!(!place.path().exists());
-        });
+    fn each(name: &'static str, test: impl Fn(&Place)) {
+        watched(name, || with_paths().for_each(|scheme| test(&Place { scheme, ..Place::shallow() })));
+    }
+
+    fn with_paths() -> impl Iterator<Item = &'static str> {
+        hobnob::transports().filter(|scheme| ["unix", "fifo"].contains(scheme))
     }
 
     #[test]
-    fn a_dead_predecessors_socket_file_is_taken_over() {
-        watched("a_dead_predecessors_socket_file_is_taken_over", || {
-            let place = Place::shallow();
-            drop(UnixListener::bind(place.path()).unwrap());
+    fn a_dead_predecessors_file_is_taken_over() {
+        each("a_dead_predecessors_file_is_taken_over", |place| {
+            drop(foreign::serve(place));
             let dead = fs::metadata(place.path()).unwrap().ino();
-            assert!(matches!(
-                kind_of(&place.connect(&place.path_address())),
-                Some(ErrorKind::NoSuchServer { .. })
-            ));
+            let nobody = place.connect(&place.path_address());
+            assert!(
+                matches!(kind_of(&nobody), Some(ErrorKind::NoSuchServer { .. })),
+                "{:?}",
+                kind_of(&nobody)
+            );
             let mut server = place.server(&place.path_address()).unwrap();
             assert_ne!(fs::metadata(place.path()).unwrap().ino(), dead);
             place.converse(&mut server, &place.path_address());
             drop(server);
-            assert_eq!(place.beside(), ["names"], "the socket file and nothing else is gone");
+            assert_eq!(place.beside(), ["names"], "what the server made and nothing else is gone");
         });
     }
 
     #[test]
-    fn a_foreign_live_listener_keeps_its_path() {
-        watched("a_foreign_live_listener_keeps_its_path", || {
-            let place = Place::shallow();
-            let foreign = UnixListener::bind(place.path()).unwrap();
+    fn a_foreign_live_server_keeps_its_path() {
+        each("a_foreign_live_server_keeps_its_path", |place| {
+            let foreign = foreign::serve(place);
             let before = fs::metadata(place.path()).unwrap().ino();
             let refused = place.server(&place.path_address());
             assert!(
@@ -85,51 +77,148 @@ mod over_unix {
                 kind_of(&refused)
             );
             assert_eq!(fs::metadata(place.path()).unwrap().ino(), before);
-            // The probe is the first to have knocked; it is still served after that.
-            let _client = UnixStream::connect(place.path()).unwrap();
-            foreign.accept().unwrap();
-            assert_eq!(place.beside(), ["it.sock", "names"]);
+            foreign.must_still_hear(place);
+            assert_eq!(place.beside(), ["it", "names"]);
         });
     }
 
     #[test]
     fn a_plain_file_in_the_way_is_denied_and_untouched() {
-        watched("a_plain_file_in_the_way_is_denied_and_untouched", || {
-            let place = Place::shallow();
+        each("a_plain_file_in_the_way_is_denied_and_untouched", |place| {
             fs::write(place.path(), "precious").unwrap();
             let refused = place.server(&place.path_address());
             assert!(matches!(kind_of(&refused), Some(ErrorKind::Denied { .. })), "{:?}", kind_of(&refused));
             assert_eq!(fs::read_to_string(place.path()).unwrap(), "precious");
-            assert_eq!(place.beside(), ["it.sock", "names"]);
+            assert_eq!(place.beside(), ["it", "names"]);
         });
     }
 
     #[test]
     fn a_second_live_server_at_a_path_is_refused_and_told_the_pid() {
-        watched("a_second_live_server_at_a_path_is_refused_and_told_the_pid", || {
-            let place = Place::shallow();
+        each("a_second_live_server_at_a_path_is_refused_and_told_the_pid", |place| {
             let mut server = place.server(&place.path_address()).unwrap();
-            let refused = place.server(&place.path_address());
-            let Some(ErrorKind::NameInUse { holder: Some(holder), .. }) = kind_of(&refused) else {
-                panic!("{:?}", kind_of(&refused));
-            };
-            assert_eq!(holder.pid, std::process::id());
+            for scheme in with_paths() {
+                let refused = place.server(&format!("{scheme}:{}", place.path().display()));
+                let Some(ErrorKind::NameInUse { holder: Some(holder), .. }) = kind_of(&refused) else {
+                    panic!("{scheme}: {:?}", kind_of(&refused));
+                };
+                assert_eq!((holder.pid, holder.transport.as_str()), (std::process::id(), place.scheme));
+            }
             place.converse(&mut server, &place.path_address());
         });
     }
+
+    #[test]
+    fn a_client_over_another_transport_is_told_that_the_path_is_none_of_its_own() {
+        each("a_client_over_another_transport_is_told_that_the_path_is_none_of_its_own", |place| {
+            let _server = place.server(&place.path_address()).unwrap();
+            for scheme in with_paths().filter(|scheme| *scheme != place.scheme) {
+                let address: Address = format!("{scheme}:{}", place.path().display()).parse().unwrap();
+                // One that waited would not come back before the watchdog.
+                let options = ConnectOptions::new().deadline(Deadline::Forever);
+                let told = AnyConnection::connect_with(&address, &options);
+                assert!(
+                    matches!(
+                        kind_of(&told),
+                        Some(ErrorKind::BadAddress { .. } | ErrorKind::NoSuchServer { .. })
+                    ),
+                    "{scheme}: {:?}",
+                    kind_of(&told)
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn both_sides_know_each_other_at_a_path() {
+        each("both_sides_know_each_other_at_a_path", |place| {
+            let mut server = place.server(&place.path_address()).unwrap();
+            let us = nix::unistd::geteuid().as_raw();
+            let (client, served) = place.pair(&mut server, &place.path_address());
+            assert_eq!((client.peer().uid, served.peer().uid), (Some(us), Some(us)));
+            assert_ne!(served.peer().pid, PeerPid::Unknown);
+        });
+    }
+}
+
+/// Servers that know nothing of hobnob.
+#[cfg(any(feature = "unix", feature = "fifo"))]
+mod foreign {
+    use std::{
+        fs::{File, OpenOptions},
+        io::{Read, Write},
+        os::unix::{
+            fs::OpenOptionsExt,
+            net::{UnixListener, UnixStream},
+        },
+    };
+
+    use nix::{libc, sys::stat::Mode, unistd::mkfifo};
+
+    use super::Place;
+
+    pub enum Foreign {
+        Socket(UnixListener),
+        Fifo(File),
+    }
+
+    pub fn serve(place: &Place) -> Foreign {
+        if place.scheme == "unix" {
+            return Foreign::Socket(UnixListener::bind(place.path()).unwrap());
+        }
+        mkfifo(&place.path(), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(place.path());
+        Foreign::Fifo(reader.unwrap())
+    }
+
+    impl Foreign {
+        pub fn must_still_hear(self, place: &Place) {
+            match self {
+                // The probe is the first to have knocked; it is still served after that.
+                Self::Socket(listener) => {
+                    let _client = UnixStream::connect(place.path()).unwrap();
+                    listener.accept().unwrap();
+                }
+                Self::Fifo(mut reader) => {
+                    OpenOptions::new().write(true).open(place.path()).unwrap().write_all(b"heard").unwrap();
+                    let mut heard = String::new();
+                    reader.read_to_string(&mut heard).unwrap();
+                    assert_eq!(heard, "heard");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "unix")]
+#[test]
+fn a_path_longer_than_a_socket_address_is_bad_and_the_limit_is_named() {
+    use conformance::kind_of;
+    use hobnob::ErrorKind;
+    watched("a_path_longer_than_a_socket_address_is_bad_and_the_limit_is_named", || {
+        let place = Place::deep();
+        let (server, client) = (place.server(&place.path_address()), place.connect(&place.path_address()));
+        for (side, kind) in [("the server", kind_of(&server)), ("the client", kind_of(&client))] {
+            let Some(ErrorKind::BadAddress { why }) = kind else { panic!("{side}: {kind:?}") };
+            assert!(why.contains("108"), "{side}: {why}");
+        }
+        assert!(!place.path().exists());
+    });
 }
 
 /// A directory with `names/` and a path in it that no other test has.
 struct Place {
     _dir: TempDir,
     inner: PathBuf,
+    /// That of its path.
+    scheme: &'static str,
 }
 
-#[allow(dead_code, reason = "without the unix transport there are no paths")]
+#[allow(dead_code, reason = "inproc has no paths")]
 impl Place {
     fn shallow() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { inner: dir.path().to_owned(), _dir: dir }
+        Self { inner: dir.path().to_owned(), _dir: dir, scheme: "unix" }
     }
 
     /// Deeper than the 108 bytes of a socket address.
@@ -137,15 +226,15 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         let inner = dir.path().join("d".repeat(60)).join("e".repeat(60));
         fs::create_dir_all(&inner).unwrap();
-        Self { inner, _dir: dir }
+        Self { inner, _dir: dir, scheme: "unix" }
     }
 
     fn path(&self) -> PathBuf {
-        self.inner.join("it.sock")
+        self.inner.join("it")
     }
 
     fn path_address(&self) -> String {
-        format!("unix:{}", self.path().display())
+        format!("{}:{}", self.scheme, self.path().display())
     }
 
     fn names(&self) -> PathBuf {
@@ -161,14 +250,18 @@ impl Place {
         AnyConnection::connect_with(&address.parse().unwrap(), &ConnectOptions::new().directory(self.names()))
     }
 
-    fn converse(&self, server: &mut AnyServer, address: &str) {
+    fn pair(&self, server: &mut AnyServer, address: &str) -> (AnyConnection, AnyConnection) {
         thread::scope(|scope| {
             let client = scope.spawn(|| self.connect(address).unwrap());
-            let mut served = server.accept_client().unwrap();
-            let mut client = client.join().unwrap();
-            client.send_info(b"there").unwrap();
-            assert_eq!(served.recv_borrowed().unwrap(), Some(&b"there"[..]));
-        });
+            let served = server.accept_client().unwrap();
+            (client.join().unwrap(), served)
+        })
+    }
+
+    fn converse(&self, server: &mut AnyServer, address: &str) {
+        let (mut client, mut served) = self.pair(server, address);
+        client.send_info(b"there").unwrap();
+        assert_eq!(served.recv_borrowed().unwrap(), Some(&b"there"[..]));
     }
 
     /// What lies in the directory, sorted.

@@ -18,24 +18,27 @@ pub const PATIENCE: Deadline = Deadline::Within(Duration::from_secs(20));
 
 const NEXT_DOOR: &str = "next-door";
 
-/// The directory that a server at a path has its socket in.
+/// The directory that a server at a path has its socket or FIFO in.
 const PLACE: &str = "place";
 
 /// Runs a test over each transport with a name, and once more with a path.
 pub fn each_address(name: &'static str, test: impl Fn(&House, &str)) {
     each_transport(name, &test);
-    watched(name, || {
-        let house = House::new();
+    each_transport(name, |house, scheme| {
         let place = house.path().join(PLACE);
         fs::create_dir(&place).unwrap();
-        test(&house, &format!("unix:{}", place.join("sock").display()));
+        test(house, &format!("{scheme}:{}", place.join("calc").display()));
     });
 }
 
 /// What to call an address in the rows of what was seen.
 #[must_use]
 pub fn shown(scheme: &str) -> &str {
-    if scheme.contains(':') { "unix at a path" } else { scheme }
+    match scheme.split_once(':') {
+        Some(("unix", _)) => "unix at a path",
+        Some(_) => "fifo at a path",
+        None => scheme,
+    }
 }
 
 /// Another server in the same house, in a process of its own.

@@ -50,7 +50,7 @@ pub fn header(kind: u8, length: u32) -> [u8; 8] {
 pub fn hello_body(scheme: &str, nonce: [u8; 16]) -> Vec<u8> {
     let mut out = b"hobnob".to_vec();
     out.extend(1u16.to_le_bytes());
-    let mut padded = [0; 8];
+    let mut padded = [0; 16];
     padded[..scheme.len()].copy_from_slice(scheme.as_bytes());
     out.extend(padded);
     out.extend((16u32 << 20).to_le_bytes());
@@ -62,7 +62,7 @@ pub fn hello_body(scheme: &str, nonce: [u8; 16]) -> Vec<u8> {
 /// A verdict taken apart: its code (0 is yes), the nonce echoed, the nonce to send back.
 #[must_use]
 pub fn verdict(body: &[u8]) -> (u8, [u8; 16], [u8; 16]) {
-    let at = 6 + 2 + 8 + 4 + 9;
+    let at = 6 + 2 + 16 + 4 + 9;
     (body[at], body[at + 1..at + 17].try_into().unwrap(), body[at + 17..at + 33].try_into().unwrap())
 }
 

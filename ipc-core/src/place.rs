@@ -15,7 +15,7 @@ pub(crate) fn take_place<T: Transport>(at: &Address, config: &mut Config) -> Res
     }
     match at.target() {
         Target::Name(name) if T::CAPABILITIES.one_process => Ok((None, Place::Process(name.clone()))),
-        Target::Path(_) if !T::CAPABILITIES.paths => Err(unfit(at, T::SCHEME)),
+        Target::Path(_) if !T::CAPABILITIES.paths => Err(unfit::<T>(at)),
         Target::Name(_) | Target::Path(_) => {
             let (lease, place) = lease(at, T::SCHEME, config)?;
             if let Place::Path(_) = place {
@@ -56,7 +56,7 @@ pub fn lease(at: &Address, scheme: &str, config: &Config) -> Result<(Lease, Plac
             Ok((lease, place))
         }
         Target::Path(path) => Ok((lease_path(path, config)?, Place::Path(path.clone()))),
-        Target::HostPort(..) => Err(unfit(at, scheme)),
+        Target::HostPort(..) => Err(unfit_for(at, scheme, "")),
     }
 }
 
@@ -110,7 +110,9 @@ fn wrong_transport(found: Found, client: &str) -> Error {
 }
 
 fn unfit<T: Transport>(at: &Address) -> Error {
-    let scheme = T::SCHEME;
-    let or = if T::CAPABILITIES.ports { format!(" or {scheme}:HOST:PORT") } else { String::new() };
+    unfit_for(at, T::SCHEME, if T::CAPABILITIES.ports { " or HOST:PORT in its place" } else { "" })
+}
+
+fn unfit_for(at: &Address, scheme: &str, or: &str) -> Error {
     Error::bad_address(format!("{scheme} cannot serve {at}; expected {scheme}:NAME{or}"))
 }

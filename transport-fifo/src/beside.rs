@@ -7,9 +7,9 @@
 use std::ffi::OsStr;
 
 use ipc_core::{
-    Config, Error, Folder, Kind, Result, TEMPORARY, is_clients_folder, is_shared, open_to_clients, strange,
+    Config, Error, Folder, Kind, Result, TEMPORARY, is_clients_folder, is_shared, open_to_clients,
 };
-use nix::unistd::geteuid;
+use nix::{errno::Errno, unistd::geteuid};
 
 use crate::{pair::is_dead, record::is_pair_name, site::Site};
 
@@ -40,9 +40,17 @@ impl Beside {
     }
 
     fn open(parent: &Folder, name: &str) -> Result<Self> {
-        let folder = parent.make(name, 0o700).map_err(|error| strange(parent, name, error))?;
-        let (found, uid) = (folder.itself()?, geteuid().as_raw());
-        let shown = folder.path().display();
+        let uid = geteuid().as_raw();
+        let shown = parent.path().join(name);
+        let shown = shown.display();
+        let folder =
+            parent.make(name, 0o700).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::ELOOP | Errno::ENOTDIR) => Error::denied(format!(
+                    "{shown} is a link or not a directory; expected nothing, or a directory of uid {uid}"
+                )),
+                _ => error.into(),
+            })?;
+        let found = folder.itself()?;
         if !is_clients_folder(&found, uid) {
             return Err(Error::denied(format!(
                 "{shown} belongs to uid {} with mode {:04o}; expected nothing, or a directory of uid {uid} with mode \

@@ -15,6 +15,8 @@ use crate::{beside::Beside, pinned::Pinned, site::Site};
 
 /// Others may write their record, and not read anybody else's.
 const OTHERS_KNOCK: u32 = 0o622;
+/// What a server makes has one of these; what mkfifo(1) makes usually has not.
+const MODES: [u32; 2] = [0o600, OTHERS_KNOCK];
 
 /// The FIFO that clients knock at, while it is ours.
 #[derive(Debug)]
@@ -145,12 +147,14 @@ fn dead_predecessor(site: &Site) -> Result<Option<Identity>> {
         pinned => pinned?,
     };
     let (found, uid) = (pinned.look()?, geteuid().as_raw());
-    if found.kind != Kind::Fifo || found.uid != uid {
+    if found.kind != Kind::Fifo || found.uid != uid || !MODES.contains(&found.mode) {
         return Err(Error::denied(format!(
-            "{} is there, belongs to uid {} and is {}; expected nothing, or a dead server's FIFO of uid {uid}",
+            "{} is there, is {} of uid {} with mode {:04o}; expected nothing, or a dead server's FIFO of uid {uid} \
+             with mode 0600 or 0622",
             site.shown.display(),
+            if found.kind == Kind::Fifo { "a FIFO" } else { "no FIFO" },
             found.uid,
-            if found.kind == Kind::Fifo { "a FIFO" } else { "no FIFO" }
+            found.mode,
         )));
     }
     match pinned.open(Access::Write) {
