@@ -186,7 +186,7 @@ pub fn a_bad_hello_is_counted_and_harms_nobody<S: Subject>() {
     let _ = stage.pair(&mut server);
 }
 
-fn accept_until(server: &mut impl IpcServer, enough: impl Fn(ServerStats) -> bool, what: &str) {
+pub(crate) fn accept_until(server: &mut impl IpcServer, enough: impl Fn(ServerStats) -> bool, what: &str) {
     while !enough(server.stats()) {
         let accepted = server.accept_client_by(Deadline::Within(Duration::from_millis(5)));
         assert_eq!(kind_of(&accepted), Some(&ErrorKind::TimedOut), "{what} was let in");

@@ -115,6 +115,12 @@ impl<T: Transport> Raw<T> {
         frame(FrameKind::Hello, &Hello { terms, nonce: self.nonce() }.encode())
     }
 
+    /// A hello of anybody's: all have the same size.
+    #[must_use]
+    pub fn greeting() -> Vec<u8> {
+        frame(FrameKind::Hello, &Hello { terms: Self::terms(), nonce: [5; 16] }.encode())
+    }
+
     /// Says hello in these terms and hears the verdict; the server must be accepting meanwhile.
     pub fn greet(&mut self, terms: Terms) -> Verdict {
         self.write(&self.hello(terms));

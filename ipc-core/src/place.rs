@@ -56,7 +56,7 @@ pub fn lease(at: &Address, scheme: &str, config: &Config) -> Result<(Lease, Plac
             Ok((lease, place))
         }
         Target::Path(path) => Ok((lease_path(path, config)?, Place::Path(path.clone()))),
-        Target::HostPort(..) => Err(unfit_for(at, scheme, "")),
+        Target::HostPort(..) => Err(unfit_for(at, scheme, false)),
     }
 }
 
@@ -110,9 +110,10 @@ fn wrong_transport(found: Found, client: &str) -> Error {
 }
 
 fn unfit<T: Transport>(at: &Address) -> Error {
-    unfit_for(at, T::SCHEME, if T::CAPABILITIES.ports { " or HOST:PORT in its place" } else { "" })
+    unfit_for(at, T::SCHEME, T::CAPABILITIES.ports)
 }
 
-fn unfit_for(at: &Address, scheme: &str, or: &str) -> Error {
+fn unfit_for(at: &Address, scheme: &str, ports: bool) -> Error {
+    let or = if ports { format!(" or {scheme}:HOST:PORT") } else { String::new() };
     Error::bad_address(format!("{scheme} cannot serve {at}; expected {scheme}:NAME{or}"))
 }

@@ -183,7 +183,7 @@ pub fn binary_rubbish_is_lines_like_any_other<S: Subject>() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 raw.write(&rubbish);
-                raw.link.tx.finish();
+                raw.link().unwrap().tx.finish();
             });
             let mut lines: Vec<_> = rubbish.split(|byte| *byte == b'\n').collect();
             let rest = lines.pop().unwrap();
