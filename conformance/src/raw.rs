@@ -6,8 +6,8 @@ use std::{
 };
 
 use ipc_core::{
-    Config, ErrorKind, Got, Handshake, Interest, Interests, IpcServer, Link, Nonce, Place, Rx, Transport, Tx,
-    Wait,
+    Config, ErrorKind, Got, Handshake, Interest, Interests, IpcServer, Link, Nonce, Place, Refusal, Rx,
+    Transport, Tx, Wait,
     frame::{Decoder, FrameKind, frame},
     hello::{Hello, Terms, VERSION, Verdict},
 };
@@ -23,6 +23,8 @@ pub struct Raw<T: Transport> {
     outgoing: Option<T::Outgoing>,
     /// None while the server has not answered the knock, where it must.
     link: Option<Link<T>>,
+    /// What the server said in place of an answer.
+    refusal: Option<Refusal>,
     decoder: Decoder,
 }
 
@@ -30,7 +32,13 @@ impl<T: Transport> Raw<T> {
     /// Knocks, and says nothing. Where a road is not up before the server answers, it may not be yet.
     #[must_use]
     pub fn knock(place: &Place) -> Self {
-        let mut raw = Self::before(place);
+        Self::knock_with(place, &Config::default())
+    }
+
+    /// The same, with a configuration.
+    #[must_use]
+    pub fn knock_with(place: &Place, config: &Config) -> Self {
+        let mut raw = Self::before(place, config);
         while !raw.step().unwrap() {
             let outgoing = raw.outgoing();
             if !outgoing.arm().unwrap() {
@@ -58,13 +66,13 @@ impl<T: Transport> Raw<T> {
     /// Knocks; none if there is no room to knock in.
     #[must_use]
     pub fn try_knock(place: &Place) -> Option<Self> {
-        let mut raw = Self::before(place);
+        let mut raw = Self::before(place, &Config::default());
         (raw.step().unwrap() || only_the_server_can_go_on(raw.outgoing())).then_some(raw)
     }
 
-    fn before(place: &Place) -> Self {
-        let outgoing = T::dial(place, &Config::default()).unwrap();
-        Self { outgoing: Some(outgoing), link: None, decoder: Decoder::new(1 << 24) }
+    fn before(place: &Place, config: &Config) -> Self {
+        let outgoing = T::dial(place, config).unwrap();
+        Self { outgoing: Some(outgoing), link: None, refusal: None, decoder: Decoder::new(1 << 24) }
     }
 
     fn outgoing(&mut self) -> &mut T::Outgoing {
@@ -80,8 +88,8 @@ impl<T: Transport> Raw<T> {
     }
 
     /// The road, once the server has answered; none if it has hung up.
-    fn link(&mut self) -> Option<&mut Link<T>> {
-        while !self.step().ok()? {
+    pub fn link(&mut self) -> Option<&mut Link<T>> {
+        while !self.step().map_err(|error| self.refusal = refusal(error.kind())).ok()? {
             let outgoing = self.outgoing();
             if outgoing.arm().ok()? {
                 wait(outgoing);
@@ -163,9 +171,22 @@ impl<T: Transport> Raw<T> {
 
     /// The verdict, or none if the server hangs up.
     pub fn verdict(&mut self) -> Option<Verdict> {
+        if self.link().is_none() {
+            let (terms, nonce) = (Self::terms(), Nonce::default());
+            return self.refusal.map(|reason| Verdict { terms, refusal: Some(reason), echo: nonce, nonce });
+        }
         let (kind, body) = self.read_frame()?;
         assert_eq!(kind, FrameKind::Verdict);
         Some(Verdict::decode(&body).unwrap())
+    }
+}
+
+/// What the server said, as the error that it becomes for a client.
+fn refusal(error: &ErrorKind) -> Option<Refusal> {
+    match error {
+        ErrorKind::Refused { reason } => Some(*reason),
+        ErrorKind::Busy => Some(Refusal::Evicted),
+        _ => None,
     }
 }
 
