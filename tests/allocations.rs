@@ -1,5 +1,5 @@
 //! In steady state a message costs no allocation: neither to send nor to receive, nor to find that there is none.
-#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc"))]
+#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc", feature = "tcp"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;

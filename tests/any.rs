@@ -1,5 +1,5 @@
 //! `AnyServer` and `AnyConnection` keep the whole vocabulary: halves, descriptors for event loops, `serve`.
-#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc"))]
+#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc", feature = "tcp"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;

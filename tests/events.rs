@@ -1,5 +1,9 @@
 //! What `serve_events` costs: system calls for a request, memory for a client that is idle; and thousands at once.
-#![cfg(all(target_os = "linux", not(hobnob_portable), any(feature = "unix", feature = "fifo")))]
+#![cfg(all(
+    target_os = "linux",
+    not(hobnob_portable),
+    any(feature = "unix", feature = "fifo", feature = "tcp")
+))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod strace;
@@ -32,6 +36,13 @@ const CLIENTS: usize = 16;
 fn a_request_over_unix_is_one_recvfrom_one_sendto_and_a_share_of_a_wait() {
     let name = "a_request_over_unix_is_one_recvfrom_one_sendto_and_a_share_of_a_wait";
     each(name, "unix:many", &["sendto"], "recvfrom");
+}
+
+#[test]
+#[cfg(feature = "tcp")]
+fn a_request_over_tcp_is_one_recvfrom_one_sendto_and_a_share_of_a_wait() {
+    let name = "a_request_over_tcp_is_one_recvfrom_one_sendto_and_a_share_of_a_wait";
+    each(name, "tcp:many", &["sendto"], "recvfrom");
 }
 
 #[test]

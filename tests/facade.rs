@@ -1,5 +1,5 @@
 //! What the facade adds: the transport is chosen at run time, by the address and by the server's record.
-#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc"))]
+#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc", feature = "tcp"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;
@@ -18,6 +18,7 @@ fn a_bare_name_follows_the_servers_record() {
             let proof = match scheme {
                 "unix" => Proof::Kernel,
                 "fifo" => Proof::FileOwner,
+                "tcp" => Proof::Key,
                 _ => Proof::SameProcess,
             };
             assert_eq!((client.peer().proof, served.peer().proof), (proof, proof), "{scheme}");

@@ -1,5 +1,5 @@
 //! Path addresses (`unix:/PATH`) and directories that are deep.
-#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc"))]
+#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc", feature = "tcp"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{fs, path::PathBuf, thread};

@@ -1,5 +1,5 @@
 //! Every bug that was fixed stays fixed. A test here is named for what is right and says what went wrong.
-#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc"))]
+#![cfg(any(feature = "unix", feature = "fifo", feature = "inproc", feature = "tcp"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;

@@ -1,7 +1,11 @@
 //! In steady state a message costs one system call to send and one to receive, and nothing else; a batch of small
 //! ones costs hardly more than one: as strace sees it. Both sides wait asleep, for ever and without a `StopHandle`; that is what lets a transport sleep in its own
 //! call.
-#![cfg(all(target_os = "linux", not(hobnob_portable), any(feature = "unix", feature = "fifo")))]
+#![cfg(all(
+    target_os = "linux",
+    not(hobnob_portable),
+    any(feature = "unix", feature = "fifo", feature = "tcp")
+))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod strace;
@@ -38,6 +42,12 @@ fn a_message_over_unix_is_one_sendto_and_one_recvfrom() {
 #[cfg(feature = "fifo")]
 fn a_message_over_fifo_is_one_write_and_one_read() {
     each("a_message_over_fifo_is_one_write_and_one_read", "fifo:calc", &["pwritev2", "writev"], "read");
+}
+
+#[test]
+#[cfg(feature = "tcp")]
+fn a_message_over_tcp_is_one_sendto_and_one_recvfrom() {
+    each("a_message_over_tcp_is_one_sendto_and_one_recvfrom", "tcp:calc", &["sendto"], "recvfrom");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! No transport is compiled in: the crate works as far as it can, which is to say so.
-#![cfg(not(any(feature = "unix", feature = "fifo", feature = "inproc")))]
+#![cfg(not(any(feature = "unix", feature = "fifo", feature = "inproc", feature = "tcp")))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;
