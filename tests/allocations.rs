@@ -1,11 +1,5 @@
 //! In steady state a message costs no allocation: neither to send nor to receive, nor to find that there is none.
-#![cfg(any(
-    feature = "unix",
-    feature = "seqpacket",
-    feature = "dgram",
-    feature = "fifo",
-    feature = "inproc"
-))]
+#![cfg(feature = "_transport")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;

@@ -1,11 +1,5 @@
 //! `AnyServer` and `AnyConnection` keep the whole vocabulary: halves, descriptors for event loops, `serve`.
-#![cfg(any(
-    feature = "unix",
-    feature = "seqpacket",
-    feature = "dgram",
-    feature = "fifo",
-    feature = "inproc"
-))]
+#![cfg(feature = "_transport")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;

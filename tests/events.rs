@@ -2,7 +2,7 @@
 #![cfg(all(
     target_os = "linux",
     not(hobnob_portable),
-    any(feature = "unix", feature = "seqpacket", feature = "dgram", feature = "fifo")
+    feature = "_processes"
 ))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -36,6 +36,13 @@ const CLIENTS: usize = 16;
 fn a_request_over_unix_is_one_recvfrom_one_sendto_and_a_share_of_a_wait() {
     let name = "a_request_over_unix_is_one_recvfrom_one_sendto_and_a_share_of_a_wait";
     each(name, "unix:many", &["sendto"], "recvfrom");
+}
+
+#[test]
+#[cfg(feature = "tcp")]
+fn a_request_over_tcp_is_one_recvfrom_one_sendto_and_a_share_of_a_wait() {
+    let name = "a_request_over_tcp_is_one_recvfrom_one_sendto_and_a_share_of_a_wait";
+    each(name, "tcp:many", &["sendto"], "recvfrom");
 }
 
 #[test]

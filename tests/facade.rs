@@ -1,11 +1,5 @@
 //! What the facade adds: the transport is chosen at run time, by the address and by the server's record.
-#![cfg(any(
-    feature = "unix",
-    feature = "seqpacket",
-    feature = "dgram",
-    feature = "fifo",
-    feature = "inproc"
-))]
+#![cfg(feature = "_transport")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;
@@ -24,6 +18,7 @@ fn a_bare_name_follows_the_servers_record() {
             let proof = match scheme {
                 "fifo" => Proof::FileOwner,
                 "inproc" => Proof::SameProcess,
+                "tcp" => Proof::Key,
                 _ => Proof::Kernel,
             };
             assert_eq!((client.peer().proof, served.peer().proof), (proof, proof), "{scheme}");
@@ -81,7 +76,7 @@ fn another_scheme_than_the_servers_is_wrong_transport() {
 
 /// The server is a program that was built with more features than this one.
 #[test]
-#[cfg(any(feature = "unix", feature = "seqpacket", feature = "dgram", feature = "fifo"))]
+#[cfg(feature = "_processes")]
 fn a_record_of_a_transport_that_is_not_compiled_in_is_wrong_transport() {
     use std::{fs, os::unix::fs::DirBuilderExt};
     watched("a_record_of_a_transport_that_is_not_compiled_in_is_wrong_transport", || {

@@ -1,6 +1,6 @@
 //! What a process killed with SIGKILL leaves to the others: the next server starts, and no part of a message is
 //! ever taken for one.
-#![cfg(any(feature = "unix", feature = "seqpacket", feature = "dgram", feature = "fifo"))]
+#![cfg(feature = "_processes")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod house;

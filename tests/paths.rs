@@ -1,11 +1,5 @@
 //! Path addresses (`unix:/PATH`, `fifo:/PATH`) and directories that are deep.
-#![cfg(any(
-    feature = "unix",
-    feature = "seqpacket",
-    feature = "dgram",
-    feature = "fifo",
-    feature = "inproc"
-))]
+#![cfg(feature = "_transport")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{fs, path::PathBuf, thread};

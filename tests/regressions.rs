@@ -1,11 +1,5 @@
 //! Every bug that was fixed stays fixed. A test here is named for what is right and says what went wrong.
-#![cfg(any(
-    feature = "unix",
-    feature = "seqpacket",
-    feature = "dgram",
-    feature = "fifo",
-    feature = "inproc"
-))]
+#![cfg(feature = "_transport")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;

@@ -4,7 +4,7 @@
 #![cfg(all(
     target_os = "linux",
     not(hobnob_portable),
-    any(feature = "unix", feature = "seqpacket", feature = "dgram", feature = "fifo")
+    feature = "_processes"
 ))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -49,6 +49,12 @@ fn a_message_over_seqpacket_is_one_sendto_and_one_recvfrom() {
 #[cfg(feature = "fifo")]
 fn a_message_over_fifo_is_one_write_and_one_read() {
     each("a_message_over_fifo_is_one_write_and_one_read", "fifo:calc", &["pwritev2", "writev"], "read");
+}
+
+#[test]
+#[cfg(feature = "tcp")]
+fn a_message_over_tcp_is_one_sendto_and_one_recvfrom() {
+    each("a_message_over_tcp_is_one_sendto_and_one_recvfrom", "tcp:calc", &["sendto"], "recvfrom");
 }
 
 #[test]

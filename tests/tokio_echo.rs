@@ -1,7 +1,7 @@
 //! The example on tokio as a real process: what it prints, and that what clients had sent is answered when it ends.
 #![cfg(all(
     feature = "tokio",
-    any(feature = "unix", feature = "seqpacket", feature = "dgram", feature = "fifo")
+    feature = "_processes"
 ))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

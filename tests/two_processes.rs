@@ -1,6 +1,6 @@
 //! The two example programs as real processes: what they print, how they end, and what a killed one leaves.
 //! inproc has no second process, so nothing of this is for it.
-#![cfg(any(feature = "unix", feature = "seqpacket", feature = "dgram", feature = "fifo"))]
+#![cfg(feature = "_processes")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod house;
@@ -111,7 +111,7 @@ fn two_terminals_swap_the_transport_by_the_address_alone() {
 }
 
 #[test]
-#[cfg(all(feature = "unix", feature = "fifo"))]
+#[cfg(all(feature = "unix", feature = "fifo", feature = "tcp"))]
 fn a_client_over_another_transport_is_told_at_once() {
     watched("a_client_over_another_transport_is_told_at_once", || {
         for (server, client) in [("unix", "fifo"), ("fifo", "unix")] {

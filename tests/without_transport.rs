@@ -1,11 +1,5 @@
 //! No transport is compiled in: the crate works as far as it can, which is to say so.
-#![cfg(not(any(
-    feature = "unix",
-    feature = "seqpacket",
-    feature = "dgram",
-    feature = "fifo",
-    feature = "inproc"
-)))]
+#![cfg(not(feature = "_transport"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod stage;

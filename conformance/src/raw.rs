@@ -6,8 +6,8 @@ use std::{
 };
 
 use ipc_core::{
-    Config, ErrorKind, Got, Handshake, Interest, Interests, IpcServer, Link, Nonce, Place, Rx, Transport, Tx,
-    Wait,
+    Config, ErrorKind, Got, Handshake, Interest, Interests, IpcServer, Link, Nonce, Place, Refusal, Rx,
+    Transport, Tx, Wait,
     frame::{Decoder, FrameKind, frame},
     hello::{Hello, Terms, VERSION, Verdict},
 };
@@ -23,6 +23,8 @@ pub struct Raw<T: Transport> {
     outgoing: Option<T::Outgoing>,
     /// None while the server has not answered the knock, where it must.
     link: Option<Link<T>>,
+    /// What the server said in place of an answer.
+    refusal: Option<Refusal>,
     decoder: Decoder,
 }
 
@@ -70,7 +72,7 @@ impl<T: Transport> Raw<T> {
 
     fn before(place: &Place, config: &Config) -> Self {
         let outgoing = T::dial(place, config).unwrap();
-        Self { outgoing: Some(outgoing), link: None, decoder: Decoder::new(1 << 24) }
+        Self { outgoing: Some(outgoing), link: None, refusal: None, decoder: Decoder::new(1 << 24) }
     }
 
     fn outgoing(&mut self) -> &mut T::Outgoing {
@@ -87,7 +89,7 @@ impl<T: Transport> Raw<T> {
 
     /// The road, once the server has answered; none if it has hung up.
     pub fn link(&mut self) -> Option<&mut Link<T>> {
-        while !self.step().ok()? {
+        while !self.step().map_err(|error| self.refusal = refusal(error.kind())).ok()? {
             let outgoing = self.outgoing();
             if outgoing.arm().ok()? {
                 wait(outgoing);
@@ -172,6 +174,10 @@ impl<T: Transport> Raw<T> {
 
     /// The verdict, or none if the server hangs up.
     pub fn verdict(&mut self) -> Option<Verdict> {
+        if self.link().is_none() {
+            let (terms, nonce) = (Self::terms(), Nonce::default());
+            return self.refusal.map(|reason| Verdict { terms, refusal: Some(reason), echo: nonce, nonce });
+        }
         let (kind, body) = self.read_frame()?;
         assert_eq!(kind, FrameKind::Verdict);
         Some(Verdict::decode(&body).unwrap())
@@ -191,6 +197,15 @@ fn receive(rx: &mut impl Rx, rooms: &mut [IoSliceMut<'_>]) -> Option<usize> {
             }
             Err(_) => return None,
         }
+    }
+}
+
+/// What the server said, as the error that it becomes for a client.
+fn refusal(error: &ErrorKind) -> Option<Refusal> {
+    match error {
+        ErrorKind::Refused { reason } => Some(*reason),
+        ErrorKind::Busy => Some(Refusal::Evicted),
+        _ => None,
     }
 }
 

@@ -17,7 +17,16 @@ pub struct House(TempDir);
 
 /// Runs a test over each transport between processes, each in a house of its own.
 pub fn each_transport(name: &'static str, test: impl Fn(&House, &str)) {
-    conformance::watched(name, || ["unix", "fifo"].iter().for_each(|scheme| test(&House::new(), scheme)));
+    over(name, &["unix", "fifo"], test);
+}
+
+/// The same, and over TCP, where nothing need be said by hand.
+pub fn each_road(name: &'static str, test: impl Fn(&House, &str)) {
+    over(name, &["unix", "fifo", "tcp"], test);
+}
+
+fn over(name: &'static str, schemes: &[&str], test: impl Fn(&House, &str)) {
+    conformance::watched(name, || schemes.iter().for_each(|scheme| test(&House::new(), scheme)));
 }
 
 /// The name that everything in a house is served under.

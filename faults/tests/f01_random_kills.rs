@@ -13,7 +13,7 @@ use faults::{
         Neighbour, PATIENCE, StopAtEnd, each_address, identities, next_start_works, nothing_is_left,
         reaches_a_server, serves_a_client, shown,
     },
-    budget, each_transport, kind_of,
+    budget, each_road, kind_of,
     roles::echo,
     saw,
 };
@@ -36,7 +36,7 @@ fn a_server_killed_while_it_starts_or_stops_leaves_nothing_in_the_way() {
 #[test]
 fn a_server_killed_in_handshakes_leaves_nothing_in_the_way_and_its_clients_are_told() {
     let name = "a_server_killed_in_handshakes_leaves_nothing_in_the_way_and_its_clients_are_told";
-    each_transport(name, |house, scheme| {
+    each_road(name, |house, scheme| {
         kills(house, scheme, "of a server with clients on their way in", |fate, after| {
             let mut victim = house.serve(scheme);
             thread::scope(|scope| {
@@ -52,29 +52,24 @@ fn a_server_killed_in_handshakes_leaves_nothing_in_the_way_and_its_clients_are_t
 
 #[test]
 fn a_client_killed_at_any_instant_stops_neither_its_server_nor_the_next() {
-    each_transport(
-        "a_client_killed_at_any_instant_stops_neither_its_server_nor_the_next",
-        |house, scheme| {
-            kills(house, scheme, "of a client that connects and leaves", |fate, after| {
-                let mut server = house.serve_here(scheme);
-                let stop = StopAtEnd(server.stop_handle().unwrap());
-                thread::scope(|scope| {
-                    let _stop = stop;
-                    scope.spawn(|| {
-                        hobnob::serve(server, Duration::from_secs(5), |client| echo(client)).unwrap()
-                    });
-                    fate.strike(&mut restless("client", house, scheme), after);
-                    reaches_a_server(house, scheme, after);
-                });
-                nothing_is_left(house, after);
+    each_road("a_client_killed_at_any_instant_stops_neither_its_server_nor_the_next", |house, scheme| {
+        kills(house, scheme, "of a client that connects and leaves", |fate, after| {
+            let mut server = house.serve_here(scheme);
+            let stop = StopAtEnd(server.stop_handle().unwrap());
+            thread::scope(|scope| {
+                let _stop = stop;
+                scope.spawn(|| hobnob::serve(server, Duration::from_secs(5), |client| echo(client)).unwrap());
+                fate.strike(&mut restless("client", house, scheme), after);
+                reaches_a_server(house, scheme, after);
             });
-        },
-    );
+            nothing_is_left(house, after);
+        });
+    });
 }
 
 #[test]
 fn a_client_killed_while_servers_come_and_go_does_not_stop_the_next() {
-    each_transport("a_client_killed_while_servers_come_and_go_does_not_stop_the_next", |house, scheme| {
+    each_road("a_client_killed_while_servers_come_and_go_does_not_stop_the_next", |house, scheme| {
         kills(house, scheme, "of a client while servers come and go", |fate, after| {
             let mut victim = restless("client", house, scheme);
             thread::scope(|scope| {
@@ -89,7 +84,7 @@ fn a_client_killed_while_servers_come_and_go_does_not_stop_the_next() {
 
 #[test]
 fn a_starter_killed_while_another_holds_the_name_takes_nothing_from_it() {
-    each_transport("a_starter_killed_while_another_holds_the_name_takes_nothing_from_it", |house, scheme| {
+    each_road("a_starter_killed_while_another_holds_the_name_takes_nothing_from_it", |house, scheme| {
         kills(house, scheme, "of a starter whose name is held", |fate, after| {
             let mut holder = house.serve_here(scheme);
             let was = identities(&house.folder());

@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use faults::{House, OTHER, Process, Program, budget, each_transport, saw, settles};
+use faults::{House, OTHER, Process, Program, budget, each_road, saw, settles};
 
 const MESSAGES: u64 = 100;
 const CYCLES: u64 = 10_000;
@@ -21,7 +21,7 @@ const SLACK: u64 = 512;
 
 #[test]
 fn many_clients_at_once_are_all_answered_and_leave_nothing() {
-    each_transport("many_clients_at_once_are_all_answered_and_leave_nothing", |house, scheme| {
+    each_road("many_clients_at_once_are_all_answered_and_leave_nothing", |house, scheme| {
         let percent = budget("HOBNOB_F6", 10);
         let clients = (if scheme == "unix" { 1000 } else { 600 }) * percent / 100;
         let cycles = CYCLES * percent / 100;

@@ -15,6 +15,7 @@ const SERVER: u32 = 1500;
 const NOBODY: &str = "NoSuchServer";
 const NOT_ADMITTED: &str = "Refused { reason: NotAdmitted }";
 const UNTRUSTED: &str = "ServerUntrusted { uid: 1500 }";
+const NO_KEY: &str = "Denied { why: \"uid 1001 may not read the key";
 const IN: &str = "in";
 
 /// The server's user, the client's, whether the server is shared, whether its policy admits the other user, whether the
@@ -54,30 +55,51 @@ fn the_table_of_users_is_exact() {
     if !is_root("F7, the table of users") {
         return;
     }
-    each_transport("the_table_of_users_is_exact", |_, scheme| {
-        for (server, client, shared, admits, trusts, expected) in TABLE {
-            let house = House::new();
-            let what = format!(
-                "server {server}{}{}, client {client}{}",
-                if shared { ", shared" } else { "" },
-                if admits { ", admits 1001" } else { "" },
-                if trusts { " that trusts 1500" } else { "" },
-            );
-            let _server = serve(&house, scheme, server, shared, admits);
-            let trusted = if trusts { server } else { client };
-            let arguments = [House::address(scheme), trusted.to_string()];
-            let mut client = Program::start(&mut house.actor_as(
-                client,
-                "visit",
-                &arguments.each_ref().map(String::as_str),
-            ));
-            let outcome = client.wait_for("outcome");
-            let outcome = outcome.trim_start_matches("outcome ");
-            let kind = if outcome.starts_with(NOBODY) { NOBODY } else { outcome };
-            assert_eq!(kind, expected, "{scheme}, {what}");
-            saw("F7", scheme, what, kind);
-        }
-    });
+    each_transport("the_table_of_users_is_exact", |_, scheme| is_exact(scheme, &TABLE));
+}
+
+/// Over TCP nobody comes in but who may read the server's key, and root, who may read every file, is not who owns it.
+const KEYED: [Row; 10] = [
+    (0, 0, false, false, false, IN),
+    (SERVER, SERVER, false, false, false, IN),
+    (SERVER, SERVER, true, true, false, IN),
+    (0, OTHER, false, true, false, NOBODY),
+    (SERVER, OTHER, false, true, true, NOBODY),
+    (0, OTHER, true, true, false, NO_KEY),
+    (SERVER, OTHER, true, true, true, NO_KEY),
+    (SERVER, OTHER, true, true, false, UNTRUSTED),
+    (SERVER, 0, true, true, false, UNTRUSTED),
+    (SERVER, 0, true, true, true, NOT_ADMITTED),
+];
+
+#[test]
+fn the_table_of_users_over_tcp_is_exact() {
+    if !is_root("F7, the table of users over TCP") {
+        return;
+    }
+    conformance::watched("the_table_of_users_over_tcp_is_exact", || is_exact("tcp", &KEYED));
+}
+
+fn is_exact(scheme: &str, table: &[Row]) {
+    for (server, client, shared, admits, trusts, expected) in table.iter().copied() {
+        let house = House::new();
+        let what = format!(
+            "server {server}{}{}, client {client}{}",
+            if shared { ", shared" } else { "" },
+            if admits { ", admits 1001" } else { "" },
+            if trusts { " that trusts 1500" } else { "" },
+        );
+        let _server = serve(&house, scheme, server, shared, admits);
+        let trusted = if trusts { server } else { client };
+        let arguments = [House::address(scheme), trusted.to_string()];
+        let mut client =
+            Program::start(&mut house.actor_as(client, "visit", &arguments.each_ref().map(String::as_str)));
+        let outcome = client.wait_for("outcome");
+        let outcome = outcome.trim_start_matches("outcome ");
+        let kind = [NOBODY, NO_KEY].into_iter().find(|kind| outcome.starts_with(kind)).unwrap_or(outcome);
+        assert_eq!(kind, expected, "{scheme}, {what}");
+        saw("F7", scheme, what, kind);
+    }
 }
 
 fn serve(house: &House, scheme: &str, uid: u32, shared: bool, admits: bool) -> Program {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use faults::{House, NAME, Program, become_again, each_transport, listing, saw, wait_until};
+use faults::{House, NAME, Program, become_again, each_road, listing, saw, wait_until};
 use hobnob::{AnyConnection, ErrorKind, IpcReceiver, IpcSender, IpcServer};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -21,7 +21,7 @@ const CLIENTS: usize = 100;
 
 #[test]
 fn a_server_without_descriptors_rests_and_goes_on_when_some_are_free() {
-    each_transport("a_server_without_descriptors_rests_and_goes_on_when_some_are_free", |house, scheme| {
+    each_road("a_server_without_descriptors_rests_and_goes_on_when_some_are_free", |house, scheme| {
         let mut actor = house.actor("serve-scarce", &[&House::address(scheme), &DESCRIPTORS.to_string()]);
         let mut server = Program::start(&mut actor);
         server.wait_for("listening");
@@ -136,7 +136,7 @@ fn new_server_without_descriptors_says_so_and_leaves_no_file() {
 fn alone(name: &'static str, test: impl Fn(&House, &str)) {
     const VARIABLE: &str = "HOBNOB_F17_ALONE";
     if std::env::var_os(VARIABLE).is_some() {
-        return each_transport(name, test);
+        return each_road(name, test);
     }
     assert!(become_again(name, VARIABLE).status().unwrap().success());
 }

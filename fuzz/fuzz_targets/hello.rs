@@ -30,7 +30,7 @@ fn read(bytes: &[u8]) {
     assert_eq!(verdict, words::verdict(bytes));
     if let Some(verdict) = verdict {
         assert_eq!(Verdict::decode(&verdict.encode()).as_ref(), Ok(&verdict));
-        if words::is_canonical(bytes) && bytes[29] <= 15 {
+        if words::is_canonical(bytes) && bytes[37] <= 16 {
             assert_eq!(verdict.encode(), bytes[..words::VERDICT]);
         }
         assert_eq!(verdict.error(&verdict.terms).is_some(), verdict.refusal.is_some());
@@ -40,7 +40,7 @@ fn read(bytes: &[u8]) {
 #[derive(Arbitrary, Debug)]
 struct Word {
     version: u16,
-    scheme: [u8; 8],
+    scheme: [u8; 16],
     scheme_length: u8,
     limit: u32,
     schema: Option<u64>,
@@ -79,7 +79,7 @@ impl Word {
     fn terms(&self) -> Terms {
         let letter =
             |byte: &u8| char::from(b"abcdefghijklmnopqrstuvwxyzABCDEFG0123456789"[usize::from(*byte) % 43]);
-        let scheme = self.scheme.iter().take(usize::from(self.scheme_length) % 9).map(letter).collect();
+        let scheme = self.scheme.iter().take(usize::from(self.scheme_length) % 17).map(letter).collect();
         Terms { version: self.version, scheme, limit: self.limit, schema: self.schema }
     }
 }

@@ -47,7 +47,11 @@ enum Stage {
 
 pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     let (to, key) = match place {
-        Place::Folder(folder, _) => (address_in(folder)?, Some(Key::of_server(folder, config)?)),
+        Place::Folder(folder, _) => {
+            // Who may not read the key hears of that first.
+            let key = Key::of_server(folder, config)?;
+            (address_in(folder)?, Some(key))
+        }
         Place::Port(host, port) => (endpoint(host, *port, config)?, key_for_port(config)?),
         _ => return Err(Error::bad_address("expected a name, or a host and a port")),
     };
@@ -205,5 +209,29 @@ impl Wait for Outgoing {
             Stage::Knocked(stream, ..) => into.add(stream.as_fd(), Interest::Readable),
             Stage::Over => {}
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
+
+    use super::*;
+
+    /// Nobody listens at a free port; and then the connect itself is at the other end.
+    #[test]
+    fn a_connection_that_has_found_itself_is_nobody() {
+        let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+        bind(fd, &SockaddrStorage::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).unwrap();
+        let stream = TcpStream::from(socket);
+        let at = stream.local_addr().unwrap();
+        connect(fd, &SockaddrStorage::from(at)).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), at, "it has found itself");
+        let told = is_connected(&stream, at).unwrap_err();
+        assert_eq!(*told.kind(), ErrorKind::NoSuchServer { searched: vec![at.to_string().into()] });
     }
 }

@@ -121,6 +121,7 @@ pub fn judge(cells: &[Cell], idle: &[Idle], cycles: &[Cycles]) -> Vec<Goal> {
     for pin in PINS {
         one(trip, pin, "pingpong", "hobnob-unix-sleep", Reach::AtMost(1.05), "raw-unix-stream");
         one(trip, pin, "pingpong", "hobnob-fifo-sleep", Reach::AtMost(1.08), "raw-fifo");
+        one(trip, pin, "pingpong", "hobnob-tcp-sleep", Reach::AtMost(1.05), "raw-tcp");
         one(trip, pin, "pingpong", "hobnob-tokio", Reach::AtMost(1.05), "tokio");
     }
     // Where both share a core, spinning gains nothing: there the blocking floor is the one to meet.

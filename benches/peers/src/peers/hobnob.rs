@@ -4,7 +4,7 @@
 use crate::core::*;
 use crate::peers::raw::waves_by_hand;
 use anyhow::{Context, Result, bail};
-use hobnob::transport::{fifo, unix};
+use hobnob::transport::{fifo, tcp, unix};
 use hobnob::{
     Address, AnyConnection, AnyServer, ConnectOptions, IpcConnection, IpcReceiver, IpcSender, IpcServer,
     ServerOptions, WaitStrategy,
@@ -39,6 +39,7 @@ macro_rules! road {
 
 road!(Unix, "unix:peers", unix::Server, unix::Connection);
 road!(Fifo, "fifo:peers", fifo::Server, fifo::Connection);
+road!(Tcp, "tcp:peers", tcp::Server, tcp::Connection);
 road!(Any, "peers", AnyServer, AnyConnection);
 
 /// Makes a server whose names are in this cell's own directory. The directory is hobnob's to make: it must be
@@ -177,6 +178,7 @@ impl<S: IpcSender, R: IpcReceiver> Conn for Halves<S, R> {
 enum Over {
     Unix,
     Fifo,
+    Tcp,
     Any,
 }
 
@@ -193,7 +195,7 @@ const fn row(name: &'static str, note: &'static str, over: Over, wait: WaitStrat
     Hobnob { name, note, over, wait, sending: Sending::Each, borrowed: false }
 }
 
-pub static ROWS: [Hobnob; 9] = [
+pub static ROWS: [Hobnob; 11] = [
     row(
         "hobnob-unix-sleep",
         "hobnob over unix, recv_info into owned memory",
@@ -216,6 +218,13 @@ pub static ROWS: [Hobnob; 9] = [
         "hobnob-fifo-adaptive",
         "the same, WaitStrategy::Adaptive on both sides",
         Over::Fifo,
+        WaitStrategy::Adaptive,
+    ),
+    row("hobnob-tcp-sleep", "hobnob over tcp, recv_info into owned memory", Over::Tcp, WaitStrategy::Sleep),
+    row(
+        "hobnob-tcp-adaptive",
+        "the same, WaitStrategy::Adaptive on both sides",
+        Over::Tcp,
         WaitStrategy::Adaptive,
     ),
     Hobnob {
@@ -308,6 +317,7 @@ impl Peer for Hobnob {
         match self.over {
             Over::Unix => self.serve_over::<Unix>(a),
             Over::Fifo => self.serve_over::<Fifo>(a),
+            Over::Tcp => self.serve_over::<Tcp>(a),
             Over::Any => self.serve_over::<Any>(a),
         }
     }
@@ -319,6 +329,7 @@ impl Peer for Hobnob {
         match self.over {
             Over::Unix => self.client_over::<Unix>(a),
             Over::Fifo => self.client_over::<Fifo>(a),
+            Over::Tcp => self.client_over::<Tcp>(a),
             Over::Any => self.client_over::<Any>(a),
         }
     }

@@ -1,0 +1,161 @@
+//! What lies in the folder of a server with a name, and what a client makes of it.
+#![allow(clippy::unwrap_used)]
+
+mod hand;
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+};
+
+use conformance::{Actor, Stage, kind_of, play_role, watched};
+use hand::Folder;
+use ipc_core::{ErrorKind, IpcReceiver, IpcSender, IpcServer, ServerOptions};
+use nix::sys::stat::{Mode, umask};
+use transport_tcp::{Server, Tcp};
+
+#[test]
+fn the_key_and_the_address_are_there_for_us_alone_and_go_with_the_server() {
+    watched("the_key_and_the_address_are_there_for_us_alone_and_go_with_the_server", || {
+        let stage = Stage::<Tcp>::new();
+        for (shared, mask) in [(false, 0o000), (true, 0o000), (false, 0o377)] {
+            let before = umask(Mode::from_bits_truncate(mask));
+            let server = stage.server_with(|options| options.shared(shared));
+            umask(before);
+            let folder = Folder::of(&stage);
+            for name in ["key", "address"] {
+                let found = fs::symlink_metadata(folder.0.join(name)).unwrap();
+                assert_eq!((found.mode() & 0o7777, found.nlink()), (0o600, 1), "{name}, umask {mask:o}");
+            }
+            assert_eq!(folder.key().len(), 32);
+            assert!(folder.address().ip().is_loopback());
+            drop(server);
+            assert_eq!(fs::read_dir(stage.names()).unwrap().count(), 0);
+        }
+    });
+}
+
+#[test]
+fn each_server_has_a_key_of_its_own() {
+    watched("each_server_has_a_key_of_its_own", || {
+        let stage = Stage::<Tcp>::new();
+        let keys: std::collections::HashSet<_> = (0..20)
+            .map(|_| {
+                let _server = stage.server();
+                Folder::of(&stage).key()
+            })
+            .collect();
+        assert_eq!(keys.len(), 20);
+    });
+}
+
+#[test]
+fn what_a_dead_server_left_is_replaced() {
+    watched("what_a_dead_server_left_is_replaced", || {
+        if play_role::<Tcp>() {
+            return;
+        }
+        let stage = Stage::<Tcp>::new();
+        let folder = Folder::of(&stage);
+        let mut dead = Actor::start("echo", &stage, None);
+        let (key, address) = (folder.key(), folder.address());
+        dead.kill();
+        assert_eq!(folder.key(), key, "it had no time to remove it");
+        assert!(matches!(kind_of(&stage.connect()), Some(ErrorKind::NoSuchServer { .. })));
+        let mut server = stage.server();
+        assert_ne!(folder.key(), key);
+        assert_ne!(folder.address(), address);
+        let (mut client, mut served) = stage.pair(&mut server);
+        client.send_info(b"alive").unwrap();
+        assert_eq!(served.recv_borrowed().unwrap(), Some(&b"alive"[..]));
+    });
+}
+
+#[test]
+fn files_that_are_not_ours_any_more_are_left_alone() {
+    watched("files_that_are_not_ours_any_more_are_left_alone", || {
+        let stage = Stage::<Tcp>::new();
+        let folder = Folder::of(&stage);
+        let mut server = stage.server();
+        fs::rename(folder.0.join("key"), folder.0.join("other")).unwrap();
+        fs::create_dir(folder.0.join("key")).unwrap();
+        fs::write(folder.0.join("key/kept"), "x").unwrap();
+        server.destroy_server().unwrap();
+        assert!(folder.0.join("key/kept").exists());
+    });
+}
+
+/// Somebody has put something else in the place of a server's file.
+#[test]
+fn a_client_believes_no_file_that_a_server_would_not_have_made() {
+    watched("a_client_believes_no_file_that_a_server_would_not_have_made", || {
+        let stage = Stage::<Tcp>::new();
+        let _server = stage.server();
+        let folder = Folder::of(&stage);
+        let (key, address) = (folder.0.join("key"), folder.0.join("address"));
+        let denied = |what: &str| {
+            let Err(error) = stage.connect() else { panic!("{what} was believed") };
+            assert!(matches!(error.kind(), ErrorKind::Denied { .. }), "{what}: {error}");
+            assert!(error.to_string().contains(&folder.0.display().to_string()), "{what}: {error}");
+        };
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o604)).unwrap();
+        denied("a key that others may read");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::hard_link(&key, folder.0.join("second")).unwrap();
+        denied("a key with two names");
+        fs::remove_file(&key).unwrap();
+        symlink("second", &key).unwrap();
+        denied("a key that is a link");
+        fs::remove_file(&key).unwrap();
+        fs::write(&key, [1; 31]).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        denied("a key that is too short");
+        fs::remove_file(&key).unwrap();
+        assert!(matches!(kind_of(&stage.connect()), Some(ErrorKind::NoSuchServer { .. })), "no key");
+        fs::rename(folder.0.join("second"), &key).unwrap();
+        stage.connect_later();
+        for (text, what) in [
+            ("", "nothing"),
+            ("127.0.0.1", "no port"),
+            ("192.0.2.1:80", "another machine"),
+            ("localhost:80", "a name"),
+            ("127.0.0.1:80 127.0.0.1:80", "two addresses"),
+            ("\u{1}\u{2}", "garbage"),
+        ] {
+            fs::write(&address, text).unwrap();
+            denied(what);
+        }
+        fs::write(&address, vec![b'1'; 100_000]).unwrap();
+        denied("a giant");
+        fs::remove_file(&address).unwrap();
+        symlink("record", &address).unwrap();
+        denied("an address that is a link");
+        fs::remove_file(&address).unwrap();
+        nix::unistd::mkfifo(&address, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        denied("an address that is a FIFO");
+        fs::remove_file(&address).unwrap();
+        assert!(matches!(kind_of(&stage.connect()), Some(ErrorKind::NoSuchServer { .. })), "no address");
+    });
+}
+
+/// Nobody accepts: it has come in as far as it can.
+trait ConnectLater {
+    fn connect_later(&self);
+}
+
+impl ConnectLater for Stage<Tcp> {
+    fn connect_later(&self) {
+        let options = self.client_options().deadline(std::time::Duration::from_millis(20));
+        let connected = transport_tcp::Connection::connect_with(&self.address, &options);
+        assert_eq!(kind_of(&connected), Some(&ErrorKind::TimedOut));
+    }
+}
+
+#[test]
+fn a_path_is_no_address_of_this_transport() {
+    watched("a_path_is_no_address_of_this_transport", || {
+        let refused = Server::new_server_with(&"tcp:/tmp/x".parse().unwrap(), &ServerOptions::new());
+        let said = refused.unwrap_err().to_string();
+        assert!(said.contains("expected tcp:NAME or tcp:HOST:PORT"), "{said}");
+    });
+}
