@@ -49,6 +49,9 @@ enum Part {
     Bytes(Vec<u8>),
 }
 
+/// A message may have a byte, or none: more of them would only be slow.
+const MOST_MESSAGES: usize = 5000;
+
 impl Kind {
     fn wire(self) -> Wire {
         match self {
@@ -87,6 +90,9 @@ fuzz_target!(|input: Input| {
                 assert!(into == message, "message {messages} is not delivered as it was sent");
             }
             (at, messages) = (at + taken, messages + 1);
+            if messages == MOST_MESSAGES {
+                return;
+            }
             first = First::of(wire, &stream[at..]);
         }
         assert_eq!(decoder.has_buffered(), at < arrived);

@@ -162,7 +162,8 @@ impl ServerOptions {
         self
     }
 
-    /// Whether clients must show a client file. Path addresses have no place for one: there it is always off.
+    /// Whether clients must show a client file. Path addresses have no place for one, and clients on a
+    /// [foreign wire](Wire) know of none: there it is always off.
     #[must_use]
     pub fn client_file(mut self, rule: ClientFile) -> Self {
         self.config.client_file = rule;

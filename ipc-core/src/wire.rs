@@ -91,6 +91,11 @@ impl Wire {
                 "max_message is {limit}; expected at least {least} for the wire {self}"
             )));
         }
+        if config.schema.is_some() {
+            return Err(Error::bad_options(format!(
+                "a schema with the wire {self}, where nobody says which he has; expected none"
+            )));
+        }
         // Programs that know nothing of hobnob have none.
         config.client_file = crate::ClientFile::Off;
         Ok(())

@@ -120,6 +120,7 @@ pub fn judge(cells: &[Cell], idle: &[Idle], cycles: &[Cycles]) -> Vec<Goal> {
     let trip = "64 B round trip";
     for pin in PINS {
         one(trip, pin, "pingpong", "hobnob-unix-sleep", Reach::AtMost(1.05), "raw-unix-stream");
+        one(trip, pin, "pingpong", "hobnob-raw-wire", Reach::AtMost(1.03), "raw-unix-stream");
         one(trip, pin, "pingpong", "hobnob-fifo-sleep", Reach::AtMost(1.08), "raw-fifo");
         one(trip, pin, "pingpong", "hobnob-tcp-sleep", Reach::AtMost(1.05), "raw-tcp");
         one(trip, pin, "pingpong", "hobnob-tokio", Reach::AtMost(1.05), "tokio");

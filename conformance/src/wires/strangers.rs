@@ -21,6 +21,7 @@ pub fn a_foreign_wire_needs_a_policy_and_a_limit_that_admits_something<S: Subjec
     };
     WIRES.into_iter().for_each(|wire| bad(wire, |options| options));
     bad(Wire::Raw, |options| options.allow(|_| true).max_message(0));
+    bad(LINES, |options| options.allow(|_| true).schema(7));
     bad(FIXED, |options| options.allow(|_| true).max_message(SIZE as u32 - 1));
     let stage = Stage::<S>::new();
     let _server = server_of(&stage, FIXED);

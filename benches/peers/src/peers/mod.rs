@@ -4,6 +4,7 @@ use crate::core::Peer;
 
 pub mod hobnob;
 pub mod hobnob_events;
+pub mod hobnob_wires;
 pub mod raw;
 pub mod shm;
 pub mod steps;
@@ -41,6 +42,7 @@ pub fn registry() -> Vec<&'static dyn Peer> {
     v.extend([
         &hobnob_events::EVENTS as &dyn Peer,
         &hobnob_events::WORKERS,
+        &hobnob_wires::RawWire,
         &raw::UNIX,
         &raw::UNIX_1M,
         &raw::UNIX_BIG,
