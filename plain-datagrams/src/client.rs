@@ -266,7 +266,7 @@ impl Operation for Receive<'_> {
     #[inline]
     fn attempt(&mut self, may_block: bool) -> Result<Try<usize>> {
         must_be_there(self.is_gone)?;
-        match self.inbox.take(self.socket.as_fd(), may_block) {
+        match self.inbox.take(self.socket.as_fd(), may_block, &mut None::<()>) {
             Ok(Some(taken)) => self.check(&taken).map(|()| Try::Done(taken.size)),
             Ok(None) => Ok(Try::NotNow),
             Err(Errno::EINTR) => Ok(Try::Again),

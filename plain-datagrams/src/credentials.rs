@@ -13,7 +13,7 @@ mod linux {
     use nix::{
         cmsg_space,
         sys::socket::{
-            ControlMessageOwned, RecvMsg, UnixAddr, UnixCredentials, setsockopt, sockopt::PassCred,
+            ControlMessageOwned, RecvMsg, SockaddrLike, UnixCredentials, setsockopt, sockopt::PassCred,
         },
     };
 
@@ -28,7 +28,7 @@ mod linux {
         cmsg_space!(UnixCredentials)
     }
 
-    pub(crate) fn of(message: &RecvMsg<'_, '_, UnixAddr>) -> Option<Peer> {
+    pub(crate) fn of<A: SockaddrLike>(message: &RecvMsg<'_, '_, A>) -> Option<Peer> {
         let credentials = message.cmsgs().ok()?.find_map(|control| match control {
             ControlMessageOwned::ScmCredentials(credentials) => Some(credentials),
             _ => None,
@@ -54,7 +54,7 @@ mod unknown {
     use std::os::fd::AsFd;
 
     use ipc_core::{Peer, PeerPid, Proof};
-    use nix::sys::socket::{RecvMsg, UnixAddr};
+    use nix::sys::socket::{RecvMsg, SockaddrLike};
 
     pub(crate) fn ask(_: &impl AsFd) -> nix::Result<()> {
         Ok(())
@@ -64,7 +64,7 @@ mod unknown {
         Vec::new()
     }
 
-    pub(crate) fn of(_: &RecvMsg<'_, '_, UnixAddr>) -> Option<Peer> {
+    pub(crate) fn of<A: SockaddrLike>(_: &RecvMsg<'_, '_, A>) -> Option<Peer> {
         Some(Peer::new(None, None, PeerPid::Unknown, Proof::None))
     }
 }

@@ -8,7 +8,6 @@ use crate::{
     inbox::Taken,
     options::Policy,
     rates::Rates,
-    sender::Sender,
     stats::{Dropped, Stats},
 };
 
@@ -25,13 +24,13 @@ pub(crate) struct Door {
 
 impl Door {
     /// The sender, if the datagram is to be handed out.
-    pub(crate) fn admit(&mut self, taken: Taken) -> Option<Sender> {
+    #[inline]
+    pub(crate) fn admit(&mut self, taken: Taken) -> Option<Peer> {
         match self.check(&taken) {
             Ok(()) => {
                 self.stats.received += 1;
                 // Checked: it has one.
-                let peer = taken.peer?;
-                Some(Sender { peer, reply_to: taken.reply_to })
+                taken.peer
             }
             Err(reason) => {
                 self.turn_away(&taken, reason);
@@ -40,6 +39,7 @@ impl Door {
         }
     }
 
+    #[inline]
     fn check(&mut self, taken: &Taken) -> Result<(), Dropped> {
         // Where descriptors came along, the credentials may not be whole.
         if taken.had_descriptors {

@@ -8,10 +8,10 @@ use std::{
 use ipc_core::Peer;
 use nix::{
     errno::Errno,
-    sys::socket::{MsgFlags, UnixAddr, recvmsg},
+    sys::socket::{MsgFlags, SockaddrLike, recvmsg},
 };
 
-use crate::{credentials, sender::ReplyTo};
+use crate::credentials;
 
 /// Where datagrams are received.
 pub(crate) struct Inbox {
@@ -28,7 +28,6 @@ pub(crate) struct Taken {
     /// It came with descriptors, none of which was let in.
     pub(crate) had_descriptors: bool,
     pub(crate) peer: Option<Peer>,
-    pub(crate) reply_to: ReplyTo,
 }
 
 impl Inbox {
@@ -37,22 +36,31 @@ impl Inbox {
         Self { room: vec![0; (largest as usize).max(1)], control: credentials::room() }
     }
 
-    /// Takes the next one; `None` if there is none. Without `may_block` the call does not sleep.
-    pub(crate) fn take(&mut self, socket: BorrowedFd<'_>, may_block: bool) -> nix::Result<Option<Taken>> {
+    /// Takes the next one; `None` if there is none. Without `may_block` the call does not sleep. Where it came from is put
+    /// into `from`, unless nobody wants to know (`()`).
+    #[inline]
+    pub(crate) fn take<A: SockaddrLike>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        may_block: bool,
+        from: &mut Option<A>,
+    ) -> nix::Result<Option<Taken>> {
         let mut rooms = [IoSliceMut::new(&mut self.room)];
         let control = Some(self.control.as_mut_slice()).filter(|room| !room.is_empty());
         let flags = if may_block { ALWAYS } else { ALWAYS.union(MsgFlags::MSG_DONTWAIT) };
-        let message = match recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut rooms, control, flags) {
+        let message = match recvmsg::<A>(socket.as_raw_fd(), &mut rooms, control, flags) {
             Err(Errno::EAGAIN) => return Ok(None),
             received => received?,
         };
-        Ok(Some(Taken {
+        let peer = credentials::of(&message);
+        let taken = Taken {
             size: message.bytes,
             is_cut: message.flags.contains(MsgFlags::MSG_TRUNC),
             had_descriptors: message.flags.contains(MsgFlags::MSG_CTRUNC),
-            peer: credentials::of(&message),
-            reply_to: ReplyTo::from_kernel(message.address),
-        }))
+            peer,
+        };
+        *from = message.address;
+        Ok(Some(taken))
     }
 
     pub(crate) fn bytes(&self, size: usize) -> &[u8] {

@@ -8,10 +8,10 @@ use std::{
 };
 
 use ipc_core::{
-    Address, Deadline, ErrorKind, Interest, Interests, Lease, Operation, Result, StopHandle, Try, Waiting,
-    drive, lease,
+    Address, Deadline, ErrorKind, Interest, Interests, Lease, Operation, Peer, Result, StopHandle, Try,
+    Waiting, drive, lease,
 };
-use nix::{errno::Errno, unistd::geteuid};
+use nix::{errno::Errno, sys::socket::UnixAddr, unistd::geteuid};
 
 use crate::{
     IN_RECORD, SCHEME, answer,
@@ -20,7 +20,7 @@ use crate::{
     must_be_ours,
     options::ServerOptions,
     rendezvous::{self, Rendezvous},
-    sender::Sender,
+    sender::{ReplyTo, Sender},
     stats::Stats,
 };
 
@@ -31,6 +31,8 @@ pub struct Server {
     rendezvous: Option<Rendezvous>,
     socket: OwnedFd,
     lease: Option<Lease>,
+    /// Where the last datagram came from.
+    from: Option<UnixAddr>,
     is_open: bool,
     inbox: Inbox,
     door: Door,
@@ -81,6 +83,7 @@ impl Server {
             rendezvous,
             socket,
             lease,
+            from: None,
             is_open: true,
             inbox: Inbox::new(config.limits.message),
             receive: options.receive,
@@ -132,13 +135,13 @@ impl Server {
     /// As [`recv_info`](Self::recv_info).
     pub fn recv_borrowed_by(&mut self, deadline: Deadline) -> Result<(Sender, &[u8])> {
         self.must_be_open().map_err(|error| error.about("recv_info", &self.door.address))?;
-        let Self { socket, inbox, door, waiting, more, .. } = self;
+        let Self { socket, from, inbox, door, waiting, more, .. } = self;
         *more = false;
         let may_wait = !matches!(deadline, Deadline::Now | Deadline::Polled);
-        let mut receive = Receive { socket, inbox, door, may_wait, dropped: 0, more };
+        let mut receive = Receive { socket, from, inbox, door, may_wait, dropped: 0, more };
         let received = drive(&mut receive, deadline, waiting);
-        let (sender, size) = received.map_err(|error| error.about("recv_info", &self.door.address))?;
-        Ok((sender, self.inbox.bytes(size)))
+        let (peer, size) = received.map_err(|error| error.about("recv_info", &self.door.address))?;
+        Ok((Sender { peer, reply_to: ReplyTo::from_kernel(self.from) }, self.inbox.bytes(size)))
     }
 
     /// Answers the sender of a datagram. It never waits: a client that does not read loses the answer, and holds up
@@ -242,6 +245,7 @@ impl std::fmt::Debug for Server {
 
 struct Receive<'a> {
     socket: &'a OwnedFd,
+    from: &'a mut Option<UnixAddr>,
     inbox: &'a mut Inbox,
     door: &'a mut Door,
     may_wait: bool,
@@ -250,19 +254,19 @@ struct Receive<'a> {
 }
 
 impl Operation for Receive<'_> {
-    type Output = (Sender, usize);
+    type Output = (Peer, usize);
 
     #[inline]
-    fn attempt(&mut self, may_block: bool) -> Result<Try<(Sender, usize)>> {
-        let taken = match self.inbox.take(self.socket.as_fd(), may_block) {
+    fn attempt(&mut self, may_block: bool) -> Result<Try<(Peer, usize)>> {
+        let taken = match self.inbox.take(self.socket.as_fd(), may_block, self.from) {
             Ok(Some(taken)) => taken,
             Ok(None) => return Ok(Try::NotNow),
             Err(Errno::EINTR) => return Ok(Try::Again),
             Err(errno) => return Err(errno.into()),
         };
         let size = taken.size;
-        if let Some(sender) = self.door.admit(taken) {
-            return Ok(Try::Done((sender, size)));
+        if let Some(peer) = self.door.admit(taken) {
+            return Ok(Try::Done((peer, size)));
         }
         // A flood of what is dropped must not hold a call that is not to wait. For one that may, the clock is looked at.
         self.dropped += 1;

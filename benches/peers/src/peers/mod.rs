@@ -2,6 +2,7 @@
 
 use crate::core::Peer;
 
+pub mod datagrams;
 pub mod hobnob;
 pub mod hobnob_events;
 pub mod hobnob_wires;
@@ -52,6 +53,8 @@ pub fn registry() -> Vec<&'static dyn Peer> {
         &raw::UNIX_SPIN_BIG,
         &raw::SeqPacket,
         &raw::Dgram,
+        &datagrams::Raw,
+        &datagrams::Hobnob,
         &raw::FIFO,
         &raw::FIFO_1M,
         &raw::FIFO_SPIN,
