@@ -35,9 +35,12 @@ fn with_python(name: &'static str, test: impl FnOnce(&House)) {
 }
 
 fn python(house: &House, arguments: &[&str]) -> Command {
-    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/python/hobnob_client.py");
+    script(house, "examples/python/hobnob_client.py", arguments)
+}
+
+fn script(house: &House, path: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("python3");
-    command.args(["-B", client]);
+    command.arg("-B").arg(format!("{}/{path}", env!("CARGO_MANIFEST_DIR")));
     house.inside(command, arguments)
 }
 
@@ -274,6 +277,28 @@ fn it_comes_again_where_the_page_says_so() {
             std::fs::remove_file(path).unwrap();
             let told = if ended.status.success() { said(&ended) } else { complaint(&ended) };
             assert!(told.contains(ends), "{reason}, {times} times: {told}");
+        }
+    });
+}
+
+/// By a script that breaks one rule after the other, and has an honest client served after each.
+#[test]
+fn a_server_refuses_what_the_page_says_that_it_refuses() {
+    with_python("a_server_refuses_what_the_page_says_that_it_refuses", |house| {
+        for address in addresses(house) {
+            let mut server = house.serve(&address);
+            let hostile = |arguments: &[&str]| {
+                script(house, "tests/python/hostile_client.py", arguments).output().unwrap()
+            };
+            let told = said(&hostile(&[&address]));
+            assert!(told.lines().count() > 40, "{address}: {told}");
+            if address == "unix:calc" {
+                // It takes as long as a server waits for a hello: 5 s.
+                assert_eq!(said(&hostile(&[&address, "silent"])), "silence: 10\n");
+            }
+            server.signal(Signal::SIGTERM);
+            assert_eq!(server.ended(), (Some(0), None), "{address}");
+            assert_eq!(house.left_over(), Vec::<PathBuf>::new(), "{address}");
         }
     });
 }
