@@ -32,7 +32,8 @@ def terms(magic=b"hobnob", version=1, scheme=SCHEME):
 def answer(road, said):
     """Writes what is hostile; gives the verdict's number and its body, or None if the server hangs up without one."""
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        road.tx.write(said)
+        road.tx.write(said)  # one that is refused at once may be too late, and its verdict is there all the same
+    with contextlib.suppress(ConnectionResetError):
         kind, body = road.read_frame(deadline())
         if kind == client.GOODBYE:  # its program gave the connection up, and nothing comes after that
             kind, body = road.read_frame(deadline())
