@@ -8,7 +8,7 @@ use hobnob::{Address, AnyConnection, IpcConnection, IpcReceiver, IpcSender, IpcS
 /// Echoes every message of every client until SIGINT or SIGTERM.
 #[derive(Parser)]
 struct Arguments {
-    /// NAME, SCHEME:NAME or unix:/PATH
+    /// NAME, SCHEME:NAME, unix:/PATH or fifo:/PATH
     address: Address,
 }
 
