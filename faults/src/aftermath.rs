@@ -11,7 +11,7 @@ use std::{
 
 use hobnob::{AnyConnection, AnyServer, Deadline, IpcReceiver, IpcSender, IpcServer, StopHandle};
 
-use crate::{House, Program, each_transport, roles::echo, watched};
+use crate::{House, Program, each_transport, roles::echo};
 
 /// Far above what anything here takes on a loaded machine: who waits that long waits in vain.
 pub const PATIENCE: Deadline = Deadline::Within(Duration::from_secs(20));
