@@ -14,7 +14,7 @@ use hobnob::{
 /// Sends messages to an echo server and prints what comes back.
 #[derive(Parser)]
 struct Arguments {
-    /// NAME, SCHEME:NAME or unix:/PATH
+    /// NAME, SCHEME:NAME, unix:/PATH or fifo:/PATH
     address: Address,
     /// What to send; without any, the lines of standard input
     message: Vec<String>,

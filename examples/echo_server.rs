@@ -13,7 +13,7 @@ use nix::unistd::geteuid;
 /// Echoes every message of every client until SIGINT or SIGTERM.
 #[derive(Parser)]
 struct Arguments {
-    /// NAME, SCHEME:NAME or unix:/PATH
+    /// NAME, SCHEME:NAME, unix:/PATH or fifo:/PATH
     address: Address,
     /// How messages look on the way: native, raw, line or fixed:SIZE
     #[arg(long, default_value_t)]

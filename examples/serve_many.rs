@@ -13,7 +13,7 @@ use hobnob::{
 /// Tells every client what any of them says, until SIGINT or SIGTERM.
 #[derive(Parser)]
 struct Arguments {
-    /// NAME, SCHEME:NAME or unix:/PATH
+    /// NAME, SCHEME:NAME, unix:/PATH or fifo:/PATH
     address: Address,
     /// How many threads share the clients
     #[arg(long, default_value_t = 2)]

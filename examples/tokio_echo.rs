@@ -20,7 +20,7 @@ struct Arguments {
 enum Role {
     /// Echo every message of every client until SIGINT or SIGTERM
     Serve {
-        /// NAME, SCHEME:NAME or unix:/PATH
+        /// NAME, SCHEME:NAME, unix:/PATH or fifo:/PATH
         address: Address,
     },
     /// Send messages and print what comes back

@@ -109,25 +109,22 @@ def attempt(address, schema, deadline):
             dial = {"unix": dial_unix, "fifo": dial_fifo}.get(scheme)
             if dial and wanted in (None, scheme):
                 try:
-                    road, nonce = dial(folder, target, held)
-                    return road.greet(scheme, nonce, schema, deadline)
+                    return Road.greet(*dial(folder, target, held), scheme, schema, deadline)
                 except OSError as error:
                     if error.errno not in (errno.ENOENT, errno.ENXIO, errno.ECONNREFUSED, errno.EPIPE):
                         raise
         raise ConnectionRefusedError(f"no such server; searched {searched}")
 
 class Road:
-    """Bytes in both directions, cut into frames. In place of a message, None is the goodbye: a side's last word.
-    That the server is gone shows on the witness, if on nothing else; it may have answered just before."""
+    """Frames in both directions. None is the goodbye. The witness shows only that the server is gone."""
     def __init__(self, rx, tx, witness=None):
         self.rx, self.tx = open(rx, "rb", buffering=0), open(tx, "wb", buffering=0)
         self.witness, self.came, self.limit, self.largest = witness, bytearray(), 256, 0
 
     def wait(self, file, event, deadline):
         poll = select.poll()
+        poll.register(self.witness or file, 0)
         poll.register(file, event)
-        if self.witness:
-            poll.register(self.witness, 0)
         if not (shown := dict(poll.poll(max(0, deadline - time.monotonic()) * 1000))):
             raise TimeoutError("timed out")
         return shown.get(file.fileno()) or dict(poll.poll(0)).get(file.fileno(), select.POLLHUP)
@@ -140,8 +137,8 @@ class Road:
 
     def need(self, count, deadline):
         while len(self.came) < count:
-            is_there = self.wait(self.rx, select.POLLIN, deadline) & select.POLLIN
-            if (chunk := self.rx.read(65536) if is_there else b"") == b"":
+            chunk = self.rx.read(65536) if self.wait(self.rx, select.POLLIN, deadline) & select.POLLIN else b""
+            if chunk == b"":
                 raise ConnectionResetError(f"the server is gone{', inside a frame' if self.came else ''}")
             self.came += chunk or b""
 
@@ -154,7 +151,7 @@ class Road:
         body, self.came = bytes(self.came[8:8 + length]), self.came[8 + length:]
         return kind, body
 
-    def greet(self, scheme, nonce, schema, deadline, limit=16 << 20):
+    def greet(self, nonce, scheme, schema, deadline, limit=16 << 20):
         ours = b"hobnob", 1, scheme.encode(), limit, schema is not None, schema or 0
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.write_frame(HELLO, TERMS.pack(*ours) + nonce, deadline)
@@ -192,9 +189,12 @@ if __name__ == "__main__":
         server = connect(asked.address, asked.timeout, asked.schema)
         for info in asked.message or sys.stdin.read().splitlines():
             server.send(os.fsencode(info), asked.timeout)
-            print(os.fsdecode(server.receive(asked.timeout)), flush=True)
-        server.send(None, asked.timeout)
+            if (answer := server.receive(asked.timeout)) is None:
+                raise ConnectionResetError("the server said goodbye instead of an answer")
+            print(os.fsdecode(answer), flush=True)
+        with contextlib.suppress(BrokenPipeError):  # who is gone needs no goodbye
+            server.send(None, asked.timeout)
         if (more := server.receive(asked.timeout)) is not None:
             raise ConnectionError(f"the server sent {more[:50]!r} unasked")
-    except (Refused, OSError, ValueError, TypeError) as error:
+    except (Refused, OSError, ValueError) as error:
         sys.exit(f"hobnob_client: {asked.address}: {error}")

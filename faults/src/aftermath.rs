@@ -11,7 +11,7 @@ use std::{
 
 use hobnob::{AnyConnection, AnyServer, Deadline, IpcReceiver, IpcSender, IpcServer, StopHandle};
 
-use crate::{House, Program, each_transport, roles::echo, watched};
+use crate::{House, Program, each_transport, roles::echo};
 
 /// Far above what anything here takes on a loaded machine: who waits that long waits in vain.
 pub const PATIENCE: Deadline = Deadline::Within(Duration::from_secs(20));
@@ -24,6 +24,11 @@ const PLACE: &str = "place";
 /// Runs a test over each transport with a name, and once more with a path.
 pub fn each_address(name: &'static str, test: impl Fn(&House, &str)) {
     each_transport(name, &test);
+    each_path(name, &test);
+}
+
+/// Runs a test over each transport that takes paths, with one.
+pub fn each_path(name: &'static str, test: impl Fn(&House, &str)) {
     each_transport(name, |house, scheme| {
         let place = house.path().join(PLACE);
         fs::create_dir(&place).unwrap();

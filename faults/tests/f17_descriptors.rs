@@ -12,7 +12,11 @@ use std::{
     time::Duration,
 };
 
-use faults::{House, NAME, Program, become_again, each_road, listing, saw, wait_until};
+use faults::{
+    House, NAME, Program,
+    aftermath::{each_path, shown},
+    become_again, each_road, listing, saw, wait_until,
+};
 use hobnob::{AnyConnection, ErrorKind, IpcReceiver, IpcSender, IpcServer};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -116,8 +120,11 @@ fn connect_to_without_descriptors_says_so_and_leaves_no_file() {
     alone("connect_to_without_descriptors_says_so_and_leaves_no_file", |house, scheme| {
         let _server = house.serve(scheme);
         with_ever_more_descriptors(scheme, "connect_to", house, || house.try_connect(scheme).map(drop));
-        let any = || AnyConnection::connect_with(&NAME.parse().unwrap(), &house.client_options()).map(drop);
-        with_ever_more_descriptors(scheme, "connect_to over any transport", house, any);
+        if !scheme.contains(':') {
+            let any =
+                || AnyConnection::connect_with(&NAME.parse().unwrap(), &house.client_options()).map(drop);
+            with_ever_more_descriptors(scheme, "connect_to over any transport", house, any);
+        }
     });
 }
 
@@ -136,7 +143,8 @@ fn new_server_without_descriptors_says_so_and_leaves_no_file() {
 fn alone(name: &'static str, test: impl Fn(&House, &str)) {
     const VARIABLE: &str = "HOBNOB_F17_ALONE";
     if std::env::var_os(VARIABLE).is_some() {
-        return each_road(name, test);
+        each_road(name, &test);
+        return each_path(name, &test);
     }
     assert!(become_again(name, VARIABLE).status().unwrap().success());
 }
@@ -167,7 +175,7 @@ fn with_ever_more_descriptors(
     assert!(failures > 3, "it was never without descriptors");
     saw(
         "F17",
-        scheme,
+        shown(scheme),
         format!("{word} under {failures} limits that are too low"),
         "TooManyOpen, no file left",
     );

@@ -4,10 +4,14 @@
 //! belongs to whoever has the live FIFO at the path: it is taken after that is in its place, and has another name
 //! before that goes.
 
-use std::ffi::OsStr;
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    path::Path,
+};
 
 use ipc_core::{
-    Config, Error, Folder, Kind, Result, TEMPORARY, is_clients_folder, is_shared, open_to_clients,
+    Config, Entry, Error, Folder, Kind, Result, TEMPORARY, is_clients_folder, is_shared, open_to_clients,
 };
 use nix::{errno::Errno, unistd::geteuid};
 
@@ -40,31 +44,15 @@ impl Beside {
     }
 
     fn open(parent: &Folder, name: &str) -> Result<Self> {
-        let uid = geteuid().as_raw();
-        let shown = parent.path().join(name);
-        let shown = shown.display();
-        let folder =
-            parent.make(name, 0o700).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::ELOOP | Errno::ENOTDIR) => Error::denied(format!(
-                    "{shown} is a link or not a directory; expected nothing, or a directory of uid {uid}"
-                )),
-                _ => error.into(),
-            })?;
+        // What could not be opened and looked into is not made: it would be left behind.
+        drop([parent.enter(".")?, parent.enter(".")?]);
+        let made = parent.make(name, 0o700);
+        let folder = made.map_err(|error| no_directory(&parent.path().join(name), error))?;
         let found = folder.itself()?;
-        if !is_clients_folder(&found, uid) {
-            return Err(Error::denied(format!(
-                "{shown} belongs to uid {} with mode {:04o}; expected nothing, or a directory of uid {uid} with mode \
-                 0700, or 3733 of a shared server",
-                found.uid, found.mode
-            )));
-        }
+        must_be_ours(&folder, &found)?;
         let shared = is_shared(&found);
-        let is_other =
-            |name: &&std::ffi::OsString| !folder.look(name).is_ok_and(|file| is_of_a_pair(name, file.kind));
-        if !shared && let Some(other) = folder.names(usize::MAX)?.iter().find(is_other) {
-            return Err(Error::denied(format!(
-                "{shown} has {other:?} in it; expected nothing but the FIFOs of clients"
-            )));
+        if !shared {
+            must_hold_pairs_only(&folder)?;
         }
         let (parent, name, made_by) = (parent.clone(), name.to_owned(), std::process::id());
         Ok(Self { parent, name, folder, shared, withdrawn: false, made_by })
@@ -118,6 +106,42 @@ impl Drop for Beside {
             // The next server of this path looks for it under its own name.
             let _ = self.parent.rename_new(&name, &self.name);
         }
+    }
+}
+
+fn must_be_ours(folder: &Folder, found: &Entry) -> Result<()> {
+    let uid = geteuid().as_raw();
+    if is_clients_folder(found, uid) {
+        return Ok(());
+    }
+    Err(Error::denied(format!(
+        "{} belongs to uid {} with mode {:04o}; expected nothing, or a directory of uid {uid} with mode 0700, or 3733 of \
+         a shared server",
+        folder.path().display(),
+        found.uid,
+        found.mode
+    )))
+}
+
+/// A directory of ours may be called like this for another reason.
+fn must_hold_pairs_only(folder: &Folder) -> Result<()> {
+    let is_other = |name: &OsString| !folder.look(name).is_ok_and(|file| is_of_a_pair(name, file.kind));
+    match folder.names(usize::MAX)?.into_iter().find(is_other) {
+        None => Ok(()),
+        Some(other) => Err(Error::denied(format!(
+            "{} has {other:?} in it; expected nothing but the FIFOs of clients",
+            folder.path().display()
+        ))),
+    }
+}
+
+fn no_directory(path: &Path, error: io::Error) -> Error {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ELOOP | Errno::ENOTDIR) => Error::denied(format!(
+            "{} is a link or not a directory; expected nothing, or a directory of ours",
+            path.display()
+        )),
+        _ => error.into(),
     }
 }
 

@@ -5,6 +5,15 @@
 //! server opens the other ends, takes the names away, and from then on the pair is a connection nobody else can
 //! reach. Who is at the other end is the owner of the pair, proven by what came back through it.
 //!
+//! At a path (`fifo:/run/calc`) the rendezvous is a FIFO of that name, and the pairs are made in the directory
+//! `/run/calc.clients` beside it, which is there while the server is. A FIFO that a dead server of our user has left (one
+//! with mode 0600 or 0622 that nobody reads) is taken over; anything else at the path stays what it is, and is
+//! [`NameInUse`](ErrorKind::NameInUse) or [`Denied`](ErrorKind::Denied). The directory beside it must be ours, with mode
+//! 0700 or 3733, and have nothing but clients' FIFOs in it. To find out whether a FIFO is read it is opened for
+//! writing (fifo(7)): a program that waits in open(2) for its first writer sees one come and go.
+//!
+//! docs/PROTOCOL.md has the bytes.
+//!
 //! ```
 //! use ipc_core::ServerOptions;
 //! use transport_fifo::{Connection, Server, prelude::*};

@@ -72,15 +72,10 @@ impl Rendezvous {
             io::ErrorKind::AlreadyExists => in_use(&site),
             _ => error.into(),
         })?;
-        match Beside::take(&site, config) {
-            Ok(beside) => {
-                Ok(Self { site, reader, _writer: writer, identity, clients: Clients::Beside(beside) })
-            }
-            Err(error) => {
-                remove_if_still(&site, identity);
-                Err(error)
-            }
-        }
+        let reached = config.seams.reach("fifo.in_place").map_err(Error::from);
+        let taken = reached.and_then(|()| Beside::take(&site, config));
+        let beside = taken.inspect_err(|_| remove_if_still(&site, identity))?;
+        Ok(Self { site, reader, _writer: writer, identity, clients: Clients::Beside(beside) })
     }
 
     /// Nobody new can come; who has come already can still be picked up.

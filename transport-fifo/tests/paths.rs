@@ -5,12 +5,18 @@ use std::{
     fs::{self, OpenOptions},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink},
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     thread,
     time::Duration,
 };
 
 use conformance::{Stage, kind_of, watched};
-use ipc_core::{Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, Result, ServerOptions};
+use ipc_core::{
+    Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, Result, Seams, ServerOptions,
+};
 use nix::{libc, sys::stat::Mode, unistd::mkfifo};
 use transport_fifo::{Connection, Fifo, Server, record::Knock};
 
@@ -336,6 +342,34 @@ fn a_shared_server_at_a_path_opens_its_folder_as_far_as_needed() {
         assert_eq!(fs::metadata(&path.clients).unwrap().mode() & 0o7777, 0o3733);
         assert!(fs::metadata(&path.fifo).unwrap().file_type().is_fifo());
         path.converses(&mut server);
+    });
+}
+
+/// Fails at the n-th named point, as a full file system would.
+struct FailAt(AtomicUsize);
+
+impl ipc_core::Failpoints for FailAt {
+    fn reach(&self, _: &'static str) -> std::io::Result<()> {
+        let left = self.0.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        if left == Ok(1) { Err(nix::errno::Errno::ENOSPC.into()) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_start_at_a_path_that_fails_anywhere_leaves_nothing() {
+    watched("a_start_at_a_path_that_fails_anywhere_leaves_nothing", || {
+        let path = Path::new();
+        for point in 1.. {
+            let failing = Seams::default().with_failpoints(Arc::new(FailAt(AtomicUsize::new(point))));
+            let options = path.stage.server_options().seams(failing);
+            let Err(error) = Server::new_server_with(&path.stage.address, &options) else {
+                assert!(point > 5, "too few points were reached");
+                break;
+            };
+            assert_eq!(*error.kind(), ErrorKind::NoSpace);
+            assert_eq!(path.beside(), [""; 0], "after failing at point {point}");
+            path.converses(&mut path.server().unwrap());
+        }
     });
 }
 

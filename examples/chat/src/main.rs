@@ -24,7 +24,7 @@ struct Arguments {
 enum Role {
     /// Keep a room until SIGINT or SIGTERM
     Serve {
-        /// NAME, SCHEME:NAME or unix:/PATH
+        /// NAME, SCHEME:NAME, unix:/PATH or fifo:/PATH
         address: Address,
         /// How many lines a client may be behind before it is cut off
         #[arg(long, default_value = "64")]

@@ -22,7 +22,7 @@ struct Arguments {
 enum Role {
     /// Serve a page until SIGINT or SIGTERM
     Serve {
-        /// NAME, SCHEME:NAME or unix:/PATH
+        /// NAME, SCHEME:NAME, unix:/PATH or fifo:/PATH
         address: Address,
         /// Forward from there, too; the only way to reach an `inproc:` address
         #[arg(long, value_name = "LISTEN")]

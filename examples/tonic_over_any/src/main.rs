@@ -23,7 +23,7 @@ struct Arguments {
 enum Role {
     /// Keep notes until SIGINT or SIGTERM
     Serve {
-        /// NAME, SCHEME:NAME or unix:/PATH
+        /// NAME, SCHEME:NAME, unix:/PATH or fifo:/PATH
         address: Address,
     },
     /// Write a note
