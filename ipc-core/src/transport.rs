@@ -219,7 +219,8 @@ pub trait Rx: Wait + AsFd {
     /// [`Tx::try_send`].
     ///
     /// # Errors
-    /// `WouldBlock`. A peer that is gone is [`Got::End`], after the last byte that it sent.
+    /// `WouldBlock`; `InvalidData`: the peer has done what no peer over this transport does. A peer that is gone is
+    /// [`Got::End`], after the last byte that it sent.
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got>;
 
     /// Ends this direction: the peer's sends fail from now on.
