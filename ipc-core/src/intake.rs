@@ -76,6 +76,7 @@ impl<T: Transport> Intake<T> {
             Ok(None) => Ok(false),
             Ok(Some(Got::End)) => self.came_to_the_end(),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.ended()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(self.strange(&error)),
             Err(error) => Err(self.broke(error.into())),
         }
     }
@@ -163,6 +164,13 @@ impl<T: Transport> Intake<T> {
     #[cold]
     fn violated(&mut self, what: &'static str) -> Error {
         self.broke(ErrorKind::Protocol { what }.into())
+    }
+
+    /// What came is nothing that a peer over this transport sends.
+    #[cold]
+    fn strange(&mut self, found: &io::Error) -> Error {
+        log::debug!("{}: {found}", self.shared.address);
+        self.violated("the transport has found what no peer sends")
     }
 
     #[cold]

@@ -248,8 +248,9 @@ pub trait Rx: Wait + AsFd {
     /// [`Tx::try_send`].
     ///
     /// # Errors
-    /// `WouldBlock`. A peer that is gone is [`Got::End`], after the last byte that it sent; or `ConnectionReset`, if it is
-    /// known that it went without all that we had sent.
+    /// `WouldBlock`; `InvalidData`: the peer has done what no peer over this transport does. A peer that is gone is
+    /// [`Got::End`], after the last byte that it sent; or `ConnectionReset`, if it is known that it went without all that
+    /// we had sent.
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got>;
 
     /// Takes what is unread away, without waiting for more: nobody wants it, and nothing is wrong with it. For roads
