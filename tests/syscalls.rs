@@ -1,11 +1,7 @@
 //! In steady state a message costs one system call to send and one to receive, and nothing else; a batch of small
 //! ones costs hardly more than one: as strace sees it. Both sides wait asleep, for ever and without a `StopHandle`; that is what lets a transport sleep in its own
 //! call.
-#![cfg(all(
-    target_os = "linux",
-    not(hobnob_portable),
-    feature = "_processes"
-))]
+#![cfg(all(target_os = "linux", not(hobnob_portable), feature = "_processes"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod strace;

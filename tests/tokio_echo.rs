@@ -1,8 +1,5 @@
 //! The example on tokio as a real process: what it prints, and that what clients had sent is answered when it ends.
-#![cfg(all(
-    feature = "tokio",
-    feature = "_processes"
-))]
+#![cfg(all(feature = "tokio", feature = "_processes"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod house;
