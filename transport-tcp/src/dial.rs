@@ -41,7 +41,7 @@ pub struct Outgoing {
 enum Stage {
     Connecting(TcpStream),
     /// The answer to our knock is awaited.
-    Knocked(TcpStream, Nonce, Inflow<{ HEADER + LARGEST as usize }>),
+    Knocked(TcpStream, Nonce, Box<Inflow<{ HEADER + LARGEST as usize }>>),
     Over,
 }
 
@@ -150,7 +150,7 @@ impl Outgoing {
                 nonce
             }
         };
-        self.stage = Stage::Knocked(stream, nonce, Inflow::new());
+        self.stage = Stage::Knocked(stream, nonce, Box::new(Inflow::new()));
         Ok(())
     }
 

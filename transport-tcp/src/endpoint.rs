@@ -37,6 +37,7 @@ pub(crate) fn is_loopback(ip: IpAddr) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
