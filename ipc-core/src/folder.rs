@@ -259,11 +259,17 @@ impl Folder {
             use nix::fcntl::{RenameFlags, renameat2};
             Ok(renameat2(&self.fd, from, &self.fd, to, RenameFlags::RENAME_NOREPLACE)?)
         }
-        // A second name, which replaces nothing either.
+        // A second name, which replaces nothing either; a directory can have none.
         #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
         {
-            nix::unistd::linkat(&self.fd, from, &self.fd, to, AtFlags::empty())?;
-            self.remove(from)
+            if self.look(from)?.kind != Kind::Directory {
+                nix::unistd::linkat(&self.fd, from, &self.fd, to, AtFlags::empty())?;
+                return self.remove(from);
+            }
+            match self.look(to) {
+                Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                Err(_) => self.rename(from, to),
+            }
         }
     }
 
@@ -446,5 +452,29 @@ mod tests {
         std::fs::remove_file(at("second")).unwrap();
         folder.set_mode("socket", 0o700).unwrap();
         assert_eq!(folder.look("socket").unwrap().mode, 0o700);
+    }
+
+    #[test]
+    fn a_new_name_replaces_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, at) = (Folder::open(place.path()).unwrap(), |name: &str| place.path().join(name));
+        std::fs::write(at("taken"), "precious").unwrap();
+        std::fs::create_dir(at("empty")).unwrap();
+        for from in ["fifo", "directory"] {
+            match from {
+                "fifo" => drop(folder.make_fifo(from, 0o600).unwrap()),
+                _ => drop(folder.make(from, 0o700).unwrap()),
+            }
+            for to in ["taken", "empty"] {
+                let refused = folder.rename_new(from, to).unwrap_err();
+                assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists, "{from} to {to}");
+            }
+            let was = folder.look(from).unwrap().identity;
+            let new = format!("new {from}");
+            folder.rename_new(from, &new).unwrap();
+            assert_eq!(folder.look(&new).unwrap().identity, was);
+            assert!(!at(from).exists());
+        }
+        assert_eq!(std::fs::read(at("taken")).unwrap(), b"precious");
     }
 }
