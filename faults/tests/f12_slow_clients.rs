@@ -3,7 +3,9 @@
 
 use std::io::Write;
 
-use faults::{ATTACKER, House, OTHER, Program, budget, each_road, is_root, roles::lingering::PLACES, saw};
+use faults::{
+    ATTACKER, House, OTHER, Program, budget, each_transport, is_root, roles::lingering::PLACES, saw,
+};
 
 /// So many connects are measured, once with nobody else there and once with 400 others.
 fn connects() -> usize {
@@ -17,7 +19,7 @@ fn a_users_slow_clients_do_not_hold_up_another_users() {
     if !is_root("F12, one user against another") {
         return;
     }
-    each_road("a_users_slow_clients_do_not_hold_up_another_users", |house, scheme| {
+    each_transport("a_users_slow_clients_do_not_hold_up_another_users", |house, scheme| {
         let address = House::address(scheme);
         let mut server = Program::start(&mut house.actor("serve-everybody", &[&address]));
         server.wait_for("listening");
@@ -42,7 +44,7 @@ fn a_crowd_turns_out_nobody_of_another_user() {
     if !is_root("F12, one user against another") {
         return;
     }
-    each_road("a_crowd_turns_out_nobody_of_another_user", |house, scheme| {
+    each_transport("a_crowd_turns_out_nobody_of_another_user", |house, scheme| {
         let mut server = Program::start(&mut house.actor("serve-everybody", &[&House::address(scheme)]));
         server.wait_for("listening");
         let mut waits = Program::start(&mut house.actor_as(OTHER, "linger", &[scheme, PLACES[0]]));
@@ -62,7 +64,7 @@ fn one_user_cannot_take_all_places() {
     if !is_root("F12, one user against another") {
         return;
     }
-    each_road("one_user_cannot_take_all_places", |house, scheme| {
+    each_transport("one_user_cannot_take_all_places", |house, scheme| {
         let address = House::address(scheme);
         let mut server = Program::start(&mut house.actor("serve-everybody", &[&address]));
         server.wait_for("listening");

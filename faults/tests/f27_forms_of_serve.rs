@@ -2,7 +2,7 @@
 //! against each form of `serve`. `HOBNOB_F27` is how many come at once.
 #![allow(clippy::unwrap_used)]
 
-use faults::{House, Program, budget, each_road, roles::FORMS, saw, settles};
+use faults::{House, Program, budget, each_transport, roles::FORMS, saw, settles};
 use hobnob::{IpcReceiver, IpcSender};
 
 /// As many as a server admits.
@@ -65,7 +65,7 @@ fn more_clients_than_there_is_room_for_are_told_so_by_any_form_of_serve() {
 }
 
 fn each_form(name: &'static str, test: impl Fn(&House, &str, &str)) {
-    each_road(name, |house, scheme| FORMS.iter().for_each(|form| test(house, form, scheme)));
+    each_transport(name, |house, scheme| FORMS.iter().for_each(|form| test(house, form, scheme)));
 }
 
 fn serve(house: &House, form: &str, scheme: &str) -> Program {
