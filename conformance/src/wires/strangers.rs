@@ -1,6 +1,6 @@
 //! Clients that know bytes only: whom a server takes in, and what it makes of what they do.
 
-use std::{thread, time::Duration};
+use std::{os::unix::fs::PermissionsExt, thread, time::Duration};
 
 use ipc_core::{
     ConnectOptions, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Refusal,
@@ -9,7 +9,7 @@ use ipc_core::{
 use nix::unistd::geteuid;
 
 use super::{Ear, FIXED, LINES, SIZE, WIRES, message, server_of, stranger};
-use crate::{Raw, Stage, Subject, handshake::accept_until, kind_of, stage::pattern};
+use crate::{Actor, Raw, Stage, Subject, handshake::accept_until, kind_of, stage::pattern};
 
 pub fn a_foreign_wire_needs_a_policy_and_a_limit_that_admits_something<S: Subject>() {
     let bad = |wire, change: fn(ServerOptions) -> ServerOptions| {
@@ -138,6 +138,63 @@ pub fn a_line_over_the_limit_is_told_before_its_end_has_come<S: Subject>() {
     let (mut raw, mut served) = stranger(&stage, &mut server);
     raw.write(b"unharmed\n");
     Ear::new(&mut served, LINES).hears(b"unharmed");
+}
+
+/// A server for many users, of whose memory half is the share of the only one who is there.
+pub fn what_lies_unread_of_a_message_is_shared_out_on_every_wire<S: Subject>() {
+    for (wire, size, arrives) in [
+        (LINES, 1 << 20, true),
+        (LINES, 12 << 20, false),
+        ("fixed:1000000".parse().unwrap(), 1_000_000, true),
+        ("fixed:12000000".parse().unwrap(), 12_000_000, false),
+    ] {
+        let stage = Stage::<S>::new();
+        let mut server =
+            stage.server_with(|options| options.wire(wire).allow(|_| true).shared(true).max_unread(4 << 20));
+        let (mut raw, mut served) = stranger(&stage, &mut server);
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                raw.write(&message(wire, 1, size));
+                raw.write(b"\n");
+                raw.link.tx.finish();
+                // What is over the share is cut off while it is being sent.
+                read(&mut raw, 1);
+            });
+            let mut info = Vec::new();
+            let got = served.recv_info(&mut info);
+            drop(served);
+            if arrives {
+                assert!(got.unwrap() && info == message(wire, 1, size), "{wire}");
+            } else {
+                let Some(ErrorKind::Protocol { what }) = kind_of(&got) else { panic!("{wire}: {got:?}") };
+                assert!(what.contains("share"), "{what}");
+            }
+        });
+    }
+}
+
+/// Whoever listens at the address may be anybody: here it is no hello that would tell.
+pub fn another_users_server_is_not_believed_on_a_foreign_wire<S: Subject>() {
+    const OTHER: u32 = 1001;
+    if S::Transport::CAPABILITIES.one_process {
+        println!("{}: there is no other user in this process", S::Transport::SCHEME);
+        return;
+    }
+    if !geteuid().is_root() {
+        println!(
+            "SKIPPED: another_users_server_is_not_believed_on_a_foreign_wire needs root to act as two users"
+        );
+        return;
+    }
+    let stage = Stage::<S>::new();
+    std::fs::create_dir(stage.names()).unwrap();
+    std::fs::set_permissions(stage.names(), PermissionsExt::from_mode(0o700)).unwrap();
+    std::os::unix::fs::chown(stage.names(), Some(OTHER), Some(OTHER)).unwrap();
+    let _server = Actor::start("mute", &stage, Some(OTHER));
+    let options = stage.client_options().wire(LINES);
+    let refused = S::connect_with(&stage.address, &options);
+    assert_eq!(kind_of(&refused), Some(&ErrorKind::ServerUntrusted { uid: OTHER }));
+    S::connect_with(&stage.address, &options.trust_server(OTHER)).unwrap();
 }
 
 pub fn one_who_sends_byte_by_byte_is_heard<S: Subject>() {

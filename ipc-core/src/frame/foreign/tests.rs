@@ -191,6 +191,23 @@ fn what_follows_a_long_line_is_not_lost() {
     }
 }
 
+/// Only what is apart is charged to a user's share.
+#[test]
+fn no_more_than_64_kib_lie_where_nobody_is_charged_for_them() {
+    let (mut decoder, mut left) = (Decoder::of(Wire::Delimited(END), 16 << 20), &vec![0; 4 << 20][..]);
+    while !left.is_empty() {
+        read(&mut decoder, &mut left, usize::MAX);
+        assert_eq!(decoder.next_frame().unwrap(), None);
+        assert!(decoder.window.bytes.len() <= LARGE);
+    }
+    // The end, and as much behind it as is read.
+    let many = [END].repeat(4 << 20);
+    read(&mut decoder, &mut &many[..], usize::MAX);
+    while decoder.next_frame().unwrap().is_some() {
+        assert!(decoder.window.bytes.len() <= LARGE, "{}", decoder.window.bytes.len());
+    }
+}
+
 /// What an async runtime relies on: it does not look again before a descriptor tells of more.
 #[test]
 fn only_a_read_that_left_some_of_its_room_has_emptied_the_road() {
