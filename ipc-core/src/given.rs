@@ -137,3 +137,56 @@ impl fmt::Display for Socket {
         f.write_str(if self.listens { " that listens" } else { "" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{Backlog, SockFlag, UnixAddr, bind, listen, socket};
+
+    use super::*;
+
+    fn made(kind: SockType, listens: bool, path: &Path) -> Given {
+        let socket = socket(AddressFamily::Unix, kind, SockFlag::empty(), None).unwrap();
+        bind(socket.as_raw_fd(), &UnixAddr::new(path).unwrap()).unwrap();
+        if listens {
+            listen(&socket, Backlog::new(1).unwrap()).unwrap();
+        }
+        Given::new(socket)
+    }
+
+    #[test]
+    fn every_trait_of_a_socket_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for (i, kind) in [SockType::Stream, SockType::SeqPacket, SockType::Datagram].into_iter().enumerate() {
+            for listens in [false, true] {
+                if listens && kind == SockType::Datagram {
+                    continue;
+                }
+                let path = at(&format!("{i}{listens}"));
+                let given = made(kind, listens, &path);
+                let is_right = |kind_of: SockType| kind == kind_of && listens == (kind == SockType::Stream);
+                // Another path first: what is refused is still there.
+                assert!(
+                    given.take_listener(&at("other")).is_err() && given.take_datagram(&at("other")).is_err()
+                );
+                let as_listener = given.take_listener(&path);
+                assert_eq!(as_listener.is_ok(), is_right(SockType::Stream), "{as_listener:?}");
+                let as_datagram = given.take_datagram(&path);
+                assert_eq!(as_datagram.is_ok(), is_right(SockType::Datagram), "{as_datagram:?}");
+                for error in [as_listener.err(), as_datagram.err()].into_iter().flatten() {
+                    assert!(matches!(error.kind(), ErrorKind::BadDescriptor { .. }), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_the_path_is_the_same_place() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("link")).unwrap();
+        let given = made(SockType::Stream, true, &dir.path().join("sock"));
+        given.take_listener(&dir.path().join("link/sock")).unwrap();
+        let said = given.take_listener(&dir.path().join("sock")).unwrap_err().to_string();
+        assert!(said.contains("another server has taken"), "{said}");
+    }
+}

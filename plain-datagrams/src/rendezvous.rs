@@ -11,7 +11,8 @@ use std::{
 };
 
 use ipc_core::{
-    Address, Config, Error, ErrorKind, Folder, Given, Kind, Place, Result, TEMPORARY, Target, base_name,
+    Address, Config, Entry, Error, ErrorKind, Folder, Given, Kind, Place, Result, TEMPORARY, Target,
+    base_name,
 };
 use nix::{
     errno::Errno,
@@ -118,6 +119,7 @@ fn make_in(
 
 /// Removes the socket of a dead server. Whatever else is there is left alone.
 fn take_over(folder: &Folder, name: &str, address: &UnixAddr) -> Result<()> {
+    remove_leftover(folder, &aside(name));
     let found = match folder.look(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         found => found?,
@@ -131,8 +133,7 @@ fn take_over(folder: &Folder, name: &str, address: &UnixAddr) -> Result<()> {
             if found.kind == Kind::Socket { "a socket" } else { "no socket" }
         )));
     }
-    let probe = datagram_socket()?;
-    match connect(probe.as_raw_fd(), address) {
+    match probe(address) {
         Err(Errno::ENOENT) => Ok(()),
         Err(Errno::ECONNREFUSED) => remove_dead(folder, name, found.identity),
         // It could be connected to, is another kind of socket, or takes datagrams of one peer only: it lives.
@@ -142,7 +143,7 @@ fn take_over(folder: &Folder, name: &str, address: &UnixAddr) -> Result<()> {
 
 /// Servers of another library hold no lease: what has come in the meantime is put back as it was.
 fn remove_dead(folder: &Folder, name: &str, dead: (u64, u64)) -> Result<()> {
-    let aside = format!("{TEMPORARY}dead-{name}");
+    let aside = aside(name);
     match folder.rename(name, &aside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         renamed => renamed?,
@@ -153,6 +154,25 @@ fn remove_dead(folder: &Folder, name: &str, dead: (u64, u64)) -> Result<()> {
     linkat(folder, aside.as_str(), folder, name, AtFlags::empty())?;
     folder.remove(&aside)?;
     Err(in_use(folder, name))
+}
+
+fn aside(name: &str) -> String {
+    format!("{TEMPORARY}dead-{name}")
+}
+
+/// A server that was killed while it put a dead one aside has left it.
+fn remove_leftover(folder: &Folder, aside: &str) {
+    let is_ours = |file: &Entry| file.kind == Kind::Socket && file.uid == geteuid().as_raw();
+    let is_dead =
+        || UnixAddr::new(&folder.path_to(aside)).and_then(|at| probe(&at)) == Err(Errno::ECONNREFUSED);
+    if folder.look(aside).is_ok_and(|file| is_ours(&file)) && is_dead() {
+        let _ = folder.remove(aside);
+    }
+}
+
+/// Asks whether anybody has a socket there.
+fn probe(address: &UnixAddr) -> nix::Result<()> {
+    connect(datagram_socket()?.as_raw_fd(), address)
 }
 
 fn in_use(folder: &Folder, name: &str) -> Error {
@@ -182,4 +202,32 @@ pub(crate) fn datagram_socket() -> nix::Result<OwnedFd> {
     let made = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::empty(), None)?;
     fcntl(&made, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok(made)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    /// Between the probe and the removal somebody else may come, who holds no lease of ours.
+    #[test]
+    fn what_came_to_a_dead_ones_place_in_the_meantime_is_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        drop(UnixDatagram::bind(dir.path().join("sock")).unwrap());
+        let dead = folder.look("sock").unwrap().identity;
+        folder.remove("sock").unwrap();
+        // So that it has another inode.
+        std::fs::write(dir.path().join("in between"), "").unwrap();
+        let live = UnixDatagram::bind(dir.path().join("sock")).unwrap();
+        let refused = remove_dead(&folder, "sock", dead).unwrap_err();
+        assert!(matches!(refused.kind(), ErrorKind::NameInUse { .. }), "{refused}");
+        UnixDatagram::unbound().unwrap().send_to(b"x", dir.path().join("sock")).unwrap();
+        assert_eq!(live.recv(&mut [0; 9]).unwrap(), 1);
+        assert_eq!(folder.names(9).unwrap().len(), 2, "and nothing else is left");
+        remove_dead(&folder, "sock", folder.look("sock").unwrap().identity).unwrap();
+        assert_eq!(folder.names(9).unwrap(), ["in between"]);
+    }
 }
