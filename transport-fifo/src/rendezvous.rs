@@ -178,3 +178,30 @@ fn remove_if_still(site: &Site, identity: Identity) {
 fn in_use(site: &Site) -> Error {
     ErrorKind::NameInUse { name: site.shown.display().to_string(), holder: None }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the look and the rename somebody else may come, who holds no lease of ours.
+    #[test]
+    fn what_came_to_a_path_in_the_meantime_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("calc");
+        let site = Site::of(&Place::Path(path.clone())).unwrap();
+        let put = |dead| {
+            drop(site.folder.make_fifo("temporary", 0o600).unwrap());
+            put_in_place(&site, "temporary", dead).inspect_err(|_| site.folder.remove("temporary").unwrap())
+        };
+        std::fs::write(&path, "somebody's").unwrap();
+        for dead in [None, Some((1, 1))] {
+            assert_eq!(put(dead).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
+        }
+        std::fs::remove_file(&path).unwrap();
+        put(Some((1, 1))).unwrap();
+        let dead = site.folder.look("calc").unwrap().identity;
+        put(Some(dead)).unwrap();
+        assert_ne!(site.folder.look("calc").unwrap().identity, dead);
+    }
+}

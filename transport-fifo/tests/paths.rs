@@ -4,18 +4,20 @@
 use std::{
     fs::{self, OpenOptions},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink},
+    os::unix::net::UnixListener,
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 
 use conformance::{Stage, kind_of, watched};
 use ipc_core::{
-    Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, Result, Seams, ServerOptions,
+    Config, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Listener as _, Place, Refusal, Result,
+    Seams, ServerOptions, Transport as _,
 };
 use nix::{libc, sys::stat::Mode, unistd::mkfifo};
 use transport_fifo::{Connection, Fifo, Server, record::Knock};
@@ -133,12 +135,28 @@ fn a_dead_fifo_is_taken_over_and_one_that_somebody_reads_never() {
 fn what_is_no_fifo_of_a_server_is_left_alone() {
     watched("what_is_no_fifo_of_a_server_is_left_alone", || {
         type Put<'a> = (&'a str, &'a dyn Fn(&Path));
-        let put: [Put<'_>; 5] = [
-            ("a plain file", &|path| fs::write(&path.fifo, "precious").unwrap()),
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(&path.fifo, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let put: [Put<'_>; 6] = [
+            ("a plain file", &|path| {
+                fs::write(&path.fifo, "precious").unwrap();
+                mode(path, 0o600);
+            }),
             ("a link", &|path| symlink("/dev/null", &path.fifo).unwrap()),
             ("a directory", &|path| fs::create_dir(&path.fifo).unwrap()),
-            ("a socket", &|path| drop(std::os::unix::net::UnixListener::bind(&path.fifo).unwrap())),
+            ("a socket", &|path| {
+                drop(UnixListener::bind(&path.fifo).unwrap());
+                mode(path, 0o600);
+            }),
             ("a FIFO of mkfifo(1)", &|path| path.make_fifo(0o644)),
+            ("a FIFO of another user", &|path| {
+                path.make_fifo(0o600);
+                if nix::unistd::chown(&path.fifo, Some(1001.into()), None).is_err() {
+                    println!("SKIPPED: a FIFO of another user needs root");
+                    mode(path, 0o644);
+                }
+            }),
         ];
         for (what, put) in put {
             let path = Path::new();
@@ -299,6 +317,56 @@ fn nothing_but_pairs_is_removed_from_a_folder_beside_a_path() {
         assert_eq!(path.beside(), ["calc.clients"], "under its own name");
         assert_eq!(fs::read_to_string(path.clients.join("letter")).unwrap(), "precious");
         assert!(path.clients.join("box").exists());
+    });
+}
+
+/// The predecessor has let the FIFO go, and still tells clients that it is stopping.
+#[test]
+fn a_successor_keeps_the_folder_that_it_has_made_while_its_predecessor_was_ending() {
+    let path = Path::new();
+    let (place, config) = (Place::Path(path.fifo.clone()), Config::default());
+    let mut ending = Fifo::listen(&place, &config).unwrap();
+    let old = fs::metadata(&path.clients).unwrap().ino();
+    ending.retire();
+    assert_eq!(path.beside(), [".tmp-calc.clients"], "under a name that nobody looks for");
+    let successor = Fifo::listen(&place, &config).unwrap();
+    let new = fs::metadata(&path.clients).unwrap().ino();
+    assert_ne!(old, new);
+    drop(ending);
+    assert_eq!(fs::metadata(&path.clients).unwrap().ino(), new);
+    assert_eq!(path.beside(), ["calc", "calc.clients"]);
+    drop(successor);
+}
+
+/// After half a minute a file belongs to nobody who is still on the way in; but a letter is no client's.
+#[test]
+fn the_dead_are_swept_away_beside_a_path_and_nothing_else_is() {
+    struct Ahead(AtomicUsize);
+    impl ipc_core::Clock for Ahead {
+        fn now(&self) -> Instant {
+            Instant::now() + Duration::from_secs(self.0.load(SeqCst) as u64)
+        }
+        fn wall(&self) -> SystemTime {
+            SystemTime::now() + Duration::from_secs(self.0.load(SeqCst) as u64)
+        }
+    }
+    watched("the_dead_are_swept_away_beside_a_path_and_nothing_else_is", || {
+        for shared in [false, true] {
+            let (path, clock) = (Path::new(), Arc::new(Ahead(AtomicUsize::new(0))));
+            let seams = Seams::default().with_clock(clock.clone());
+            let options = path.stage.server_options().seams(seams).shared(shared);
+            let mut server = Server::new_server_with(&path.stage.address, &options).unwrap();
+            for end in (Knock { pid: 1, id: [1; 16], nonce: [0; 16] }).names() {
+                mkfifo(&path.clients.join(end), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+            }
+            fs::write(path.clients.join("letter"), "precious").unwrap();
+            fs::create_dir(path.clients.join("box")).unwrap();
+            clock.0.store(30, SeqCst);
+            assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock));
+            path.converses(&mut server);
+            // In a shared folder only others can have put them there.
+            assert_eq!(fs::read_dir(&path.clients).unwrap().count(), if shared { 0 } else { 2 });
+        }
     });
 }
 
