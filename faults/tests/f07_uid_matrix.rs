@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, chown},
 };
 
-use faults::{ATTACKER, House, OTHER, Program, Puppet, each_transport, is_root, saw, skipped};
+use faults::{ATTACKER, House, OTHER, Program, Puppet, each_rendezvous, is_root, saw, skipped};
 
 /// A user that is neither root nor a client's, and runs a server.
 const SERVER: u32 = 1500;
@@ -54,7 +54,7 @@ fn the_table_of_users_is_exact() {
     if !is_root("F7, the table of users") {
         return;
     }
-    each_transport("the_table_of_users_is_exact", |_, scheme| {
+    each_rendezvous("the_table_of_users_is_exact", |_, scheme| {
         for (server, client, shared, admits, trusts, expected) in TABLE {
             let house = House::new();
             let what = format!(
@@ -134,7 +134,7 @@ fn an_attacker_can_touch_nothing_of_a_shared_server() {
     if !is_root("F7, an attacker beside a shared server") {
         return;
     }
-    each_transport("an_attacker_can_touch_nothing_of_a_shared_server", |_, scheme| {
+    each_rendezvous("an_attacker_can_touch_nothing_of_a_shared_server", |_, scheme| {
         for uid in [0, SERVER] {
             let house = House::new();
             let _server = serve(&house, scheme, uid, true, true);

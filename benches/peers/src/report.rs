@@ -247,7 +247,12 @@ fn floor_of(workload: &str, row: &str) -> &'static str {
     if workload == "fanin" {
         return "raw-unix-epoll";
     }
-    if row.contains("fifo") { "raw-fifo" } else { "raw-unix-stream" }
+    match row {
+        _ if row.contains("fifo") => "raw-fifo",
+        _ if row.contains("seqpacket") => "raw-seqpacket",
+        _ if row.contains("dgram") => "raw-dgram",
+        _ => "raw-unix-stream",
+    }
 }
 
 fn cell_table(
@@ -269,7 +274,7 @@ fn cell_table(
     writeln!(
         o,
         "Rounds: {rounds}. In the median cell a cache line took {line:.0} ns to the other core and back, and other \
-         programs {others:.2} cores. x floor: against raw-fifo for rows with FIFOs, raw-unix-epoll for many clients, else raw-unix-stream; \
+         programs {others:.2} cores. x floor: against raw-fifo for rows with FIFOs, raw-seqpacket and raw-dgram for rows with those, raw-unix-epoll for many clients, else raw-unix-stream; \
          above 1 is faster.\n"
     )?;
     let heads: Vec<_> = sizes.iter().map(|size| format!("{} | x floor", size_name(*size))).collect();
