@@ -11,7 +11,7 @@ use std::{
 
 use hobnob::{AnyConnection, AnyServer, Deadline, IpcReceiver, IpcSender, IpcServer, StopHandle};
 
-use crate::{House, Program, each_transport, roles::echo};
+use crate::{House, Program, each_rendezvous, each_transport, roles::echo};
 
 /// Far above what anything here takes on a loaded machine: who waits that long waits in vain.
 pub const PATIENCE: Deadline = Deadline::Within(Duration::from_secs(20));
@@ -27,9 +27,9 @@ pub fn each_address(name: &'static str, test: impl Fn(&House, &str)) {
     each_path(name, &test);
 }
 
-/// Runs a test over each transport that takes paths, with one.
+/// Runs a test at a path, over one transport for each kind of what lies there.
 pub fn each_path(name: &'static str, test: impl Fn(&House, &str)) {
-    each_transport(name, |house, scheme| {
+    each_rendezvous(name, |house, scheme| {
         let place = house.path().join(PLACE);
         fs::create_dir(&place).unwrap();
         test(house, &format!("{scheme}:{}", place.join("calc").display()));

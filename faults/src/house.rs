@@ -15,8 +15,16 @@ use crate::{Program, wire};
 /// A directory of names that no other test has.
 pub struct House(TempDir);
 
+/// The transports between processes.
+pub const SCHEMES: [&str; 4] = ["unix", "seqpacket", "dgram", "fifo"];
+
 /// Runs a test over each transport between processes, each in a house of its own.
 pub fn each_transport(name: &'static str, test: impl Fn(&House, &str)) {
+    over(name, &SCHEMES, test);
+}
+
+/// Runs a test of what lies in a server's folder, over one transport for each kind of it: those on sockets share it.
+pub fn each_rendezvous(name: &'static str, test: impl Fn(&House, &str)) {
     over(name, &["unix", "fifo"], test);
 }
 

@@ -31,7 +31,7 @@ pub use clock::SetClock;
 pub use conformance::{kind_of, watched};
 pub use dice::Dice;
 pub use echoing::{AtEnd, echoing, listing, wait_until};
-pub use house::{House, NAME, each_road, each_transport};
+pub use house::{House, NAME, SCHEMES, each_rendezvous, each_road, each_transport};
 pub use process::Process;
 pub use program::{Program, become_again};
 pub use puppet::{Puppet, file, in_new_pids};

@@ -56,8 +56,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         }
         ["witness", address] => witness::witness(address),
         ["loiter", scheme, folder, each] => {
-            let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
-            loiter::stay(scheme, folder.as_ref(), each.parse().unwrap());
+            loiter::stay(known(scheme), folder.as_ref(), each.parse().unwrap());
             Ok(())
         }
         ["take-all", address] => loiter::take_all(address),
@@ -89,8 +88,7 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         }
         ["serve-form", form, address] => forms::serve(form, address),
         ["trouble", scheme, folder, each] => {
-            let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
-            forms::trouble(scheme, folder.as_ref(), each.parse().unwrap());
+            forms::trouble(known(scheme), folder.as_ref(), each.parse().unwrap());
             Ok(())
         }
         ["storm", address, clients] => forms::storm(address, clients.parse().unwrap()),
@@ -108,11 +106,15 @@ pub fn play(arguments: &[&str]) -> Result<()> {
         ["soak-serve", address] => soak::serve(address),
         ["soak-talk", address, number] => soak::talk(address, number.parse().unwrap()),
         ["rage", scheme, folder, number] => {
-            let scheme = if *scheme == "unix" { "unix" } else { "fifo" };
-            vandal::rage(scheme, folder.as_ref(), number.parse().unwrap())
+            vandal::rage(known(scheme), folder.as_ref(), number.parse().unwrap())
         }
         other => panic!("no such role: {other:?}"),
     }
+}
+
+/// The same scheme, for as long as this process lives.
+fn known(scheme: &str) -> &'static str {
+    crate::SCHEMES.into_iter().find(|known| *known == scheme).expect("a scheme")
 }
 
 /// Tells the test that this process has come so far.

@@ -33,15 +33,24 @@ pub fn give(to: &UnixStream, what: BorrowedFd<'_>) -> nix::Result<()> {
 /// # Errors
 /// What the operating system says; ENOMSG: no descriptor came.
 pub fn take(from: &UnixStream) -> nix::Result<OwnedFd> {
+    take_all(from).map(|[only]| only)
+}
+
+/// Waits for so many descriptors that the other side gives together.
+///
+/// # Errors
+/// What the operating system says; ENOMSG: there were more or fewer.
+pub fn take_all<const MANY: usize>(from: &UnixStream) -> nix::Result<[OwnedFd; MANY]> {
     let mut byte = [0];
     let mut room = [IoSliceMut::new(&mut byte)];
-    let mut control = cmsg_space!([i32; 1]);
+    let mut control = cmsg_space!([i32; MANY]);
     let received =
         recvmsg::<()>(from.as_raw_fd(), &mut room, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
     match received.cmsgs()?.next() {
-        Some(ControlMessageOwned::ScmRights(rights)) if rights.len() == 1 => {
-            // SAFETY: the kernel has just made this descriptor for us in recvmsg(2), and nothing else knows it.
-            Ok(unsafe { OwnedFd::from_raw_fd(rights[0]) })
+        Some(ControlMessageOwned::ScmRights(rights)) => {
+            // SAFETY: the kernel has just made these descriptors for us in recvmsg(2), and nothing else knows them.
+            let all: Vec<_> = rights.iter().map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) }).collect();
+            all.try_into().map_err(|_| Errno::ENOMSG)
         }
         _ => Err(Errno::ENOMSG),
     }

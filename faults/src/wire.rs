@@ -23,6 +23,8 @@ use nix::{
     unistd::mkfifo,
 };
 
+use crate::sockets;
+
 /// The kinds of frame.
 pub const DATA: u8 = 1;
 pub const GOODBYE: u8 = 2;
@@ -122,11 +124,18 @@ pub fn fresh() -> [u8; 16] {
     out
 }
 
+/// The longest record.
+const RECORD: usize = 80 * 1024;
+
 /// A road by hand: what is written and read on it is the caller's affair.
 pub struct Road {
     scheme: &'static str,
     to: File,
     from: File,
+    /// What came of a record and was not read yet.
+    unread: Vec<u8>,
+    /// The connection that tells each side of the other's end, where that is not the road.
+    _connection: Option<UnixStream>,
     pub nonce: [u8; 16],
     /// What holds a FIFO client's rendezvous together until it is welcome.
     _held: Vec<File>,
@@ -148,8 +157,12 @@ impl Road {
     /// What the operating system says.
     pub fn knock_with(folder: &Path, scheme: &str, pid: u32, touch: impl Fn(&Path)) -> io::Result<Self> {
         match scheme {
-            "unix" => knock_unix(folder, pid, &touch),
-            _ => knock_fifo(folder, pid, &touch),
+            "fifo" => knock_fifo(folder, pid, &touch),
+            "seqpacket" => {
+                Ok(Self { scheme: "seqpacket", ..knock_sock(folder, SockType::SeqPacket, pid, &touch)? })
+            }
+            "dgram" => by_datagrams(knock_sock(folder, SockType::Stream, pid, &touch)?),
+            _ => knock_sock(folder, SockType::Stream, pid, &touch),
         }
     }
 
@@ -158,13 +171,14 @@ impl Road {
     pub fn over(socket: UnixStream) -> Self {
         let to = File::from(OwnedFd::from(socket));
         let from = to.try_clone().unwrap();
-        Self { scheme: "unix", to, from, nonce: fresh(), _held: Vec::new() }
+        Self { scheme: "unix", nonce: fresh(), ..Self::over_fifos(to, from, Vec::new()) }
     }
 
     /// A road over the client's ends of a pair of FIFOs, with what is held until it is welcome.
     #[must_use]
     pub fn over_fifos(to: File, from: File, held: Vec<File>) -> Self {
-        Self { scheme: "fifo", to, from, nonce: fresh(), _held: held }
+        let (unread, nonce) = (Vec::new(), fresh());
+        Self { scheme: "fifo", to, from, unread, _connection: None, nonce, _held: held }
     }
 
     /// The hello that an honest client says.
@@ -219,13 +233,26 @@ impl Road {
 
 impl Read for Road {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.from.read(room)
+        if !matches!(self.scheme, "seqpacket" | "dgram") {
+            return self.from.read(room);
+        }
+        if self.unread.is_empty() {
+            self.unread.resize(RECORD, 0);
+            let count = self.from.read(&mut self.unread);
+            self.unread.truncate(*count.as_ref().unwrap_or(&0));
+            count?;
+        }
+        let count = room.len().min(self.unread.len());
+        room[..count].copy_from_slice(&self.unread[..count]);
+        self.unread.drain(..count);
+        Ok(count)
     }
 }
 
 impl Write for Road {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.to.write(bytes)
+        // A record is written whole or not at all.
+        self.to.write(&bytes[..bytes.len().min(RECORD)])
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -246,15 +273,23 @@ pub fn enter(folder: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(folder)
 }
 
-fn knock_unix(folder: &Path, pid: u32, touch: &dyn Fn(&Path)) -> io::Result<Road> {
+fn knock_sock(folder: &Path, kind: SockType, pid: u32, touch: &dyn Fn(&Path)) -> io::Result<Road> {
     let dir = enter(folder)?;
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
     let name = format!("clients/{}", stem(pid, fresh()));
     bind(socket.as_raw_fd(), &UnixAddr::new(&short(&dir, &name))?)?;
     fs::set_permissions(short(&dir, &name), fs::Permissions::from_mode(0o700))?;
     touch(&short(&dir, &name));
     connect(socket.as_raw_fd(), &UnixAddr::new(&short(&dir, "sock"))?)?;
     Ok(Road::over(UnixStream::from(socket)))
+}
+
+/// Waits for the two sockets that the server gives over the connection: to read from, and to write to.
+fn by_datagrams(connected: Road) -> io::Result<Road> {
+    let connection = UnixStream::from(OwnedFd::from(connected.to.try_clone()?));
+    let [from, to] = sockets::take_all(&connection)?;
+    let road = Road::over_fifos(File::from(to), File::from(from), Vec::new());
+    Ok(Road { scheme: "dgram", _connection: Some(connection), ..road })
 }
 
 fn knock_fifo(folder: &Path, pid: u32, touch: &dyn Fn(&Path)) -> io::Result<Road> {
@@ -282,7 +317,7 @@ fn knock_fifo(folder: &Path, pid: u32, touch: &dyn Fn(&Path)) -> io::Result<Road
     }
     blocking(&from)?;
     blocking(&to)?;
-    Ok(Road { scheme: "fifo", to, from, nonce, _held: vec![rendezvous, own_reader] })
+    Ok(Road { nonce, ..Road::over_fifos(to, from, vec![rendezvous, own_reader]) })
 }
 
 /// Opens without waiting.

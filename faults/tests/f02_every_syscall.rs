@@ -7,7 +7,7 @@ use std::{fs, thread};
 use faults::{
     House,
     aftermath::{PATIENCE, StopAtEnd, each_address, nothing_is_left, reaches_a_server},
-    each_transport,
+    each_rendezvous,
     roles::{MESSAGE, MESSAGES, echo},
     stage::{Stage, at_every_stop},
     traced::Fate,
@@ -47,7 +47,7 @@ fn a_server_that_dies_at_any_system_call_of_its_stop_stops_no_other() {
 #[test]
 fn a_client_is_told_when_its_server_dies_at_any_system_call_of_accepting_it() {
     let name = "a_client_is_told_when_its_server_dies_at_any_system_call_of_accepting_it";
-    each_transport(name, |house, scheme| {
+    each_rendezvous(name, |house, scheme| {
         at_every_stop(house, scheme, "accept", |stage| {
             let victim = stage.victim();
             thread::scope(|scope| {
@@ -63,7 +63,7 @@ fn a_client_is_told_when_its_server_dies_at_any_system_call_of_accepting_it() {
 
 #[test]
 fn a_client_that_dies_at_any_system_call_of_its_connect_stops_nobody() {
-    each_transport("a_client_that_dies_at_any_system_call_of_its_connect_stops_nobody", |house, scheme| {
+    each_rendezvous("a_client_that_dies_at_any_system_call_of_its_connect_stops_nobody", |house, scheme| {
         at_every_stop(house, scheme, "connect", |stage| {
             with_a_server(house, scheme, stage, |whole, end| whole == 0 && *end == Err(ErrorKind::PeerGone))
         });
@@ -73,7 +73,7 @@ fn a_client_that_dies_at_any_system_call_of_its_connect_stops_nobody() {
 #[test]
 fn a_receiver_gets_whole_messages_from_a_sender_that_dies_at_any_system_call() {
     let name = "a_receiver_gets_whole_messages_from_a_sender_that_dies_at_any_system_call";
-    each_transport(name, |house, scheme| {
+    each_rendezvous(name, |house, scheme| {
         at_every_stop(house, scheme, "send", |stage| {
             with_a_server(house, scheme, stage, |whole, end| match end {
                 Err(ErrorKind::Truncated) => whole < MESSAGES,
@@ -86,7 +86,7 @@ fn a_receiver_gets_whole_messages_from_a_sender_that_dies_at_any_system_call() {
 #[test]
 fn a_receiver_sees_a_goodbye_or_a_death_when_its_peer_dies_at_any_system_call_of_leaving() {
     let name = "a_receiver_sees_a_goodbye_or_a_death_when_its_peer_dies_at_any_system_call_of_leaving";
-    each_transport(name, |house, scheme| {
+    each_rendezvous(name, |house, scheme| {
         at_every_stop(house, scheme, "disconnect", |stage| {
             with_a_server(house, scheme, stage, |_, end| matches!(end, Ok(()) | Err(ErrorKind::PeerGone)))
         });

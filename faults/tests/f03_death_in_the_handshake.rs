@@ -9,7 +9,8 @@ use std::{
 };
 
 use faults::{
-    Dice, House, Program, budget, each_transport, kind_of, live_for, roles::dying::PLACES, saw, settles, wire,
+    Dice, House, Program, budget, each_rendezvous, kind_of, live_for, roles::dying::PLACES, saw, settles,
+    wire,
 };
 use hobnob::{AnyConnection, ErrorKind, IpcReceiver, IpcSender, Result};
 
@@ -27,7 +28,7 @@ fn servers_killed() -> u64 {
 /// The server gives each client an hour, so what goes sooner goes because of the death.
 #[test]
 fn a_client_killed_anywhere_in_the_handshake_costs_its_server_nothing() {
-    each_transport("a_client_killed_anywhere_in_the_handshake_costs_its_server_nothing", |house, scheme| {
+    each_rendezvous("a_client_killed_anywhere_in_the_handshake_costs_its_server_nothing", |house, scheme| {
         let mut server = Program::start(&mut house.actor("serve-patiently", &[&House::address(scheme)]));
         server.wait_for("listening");
         let process = server.process();
@@ -81,7 +82,7 @@ fn kill_one(house: &House, scheme: &str, number: u64, dice: &mut Dice) -> &'stat
 /// The first word of a server may be cut at any byte.
 #[test]
 fn a_verdict_cut_by_death_at_any_byte_is_told_as_such() {
-    each_transport("a_verdict_cut_by_death_at_any_byte_is_told_as_such", |house, scheme| {
+    each_rendezvous("a_verdict_cut_by_death_at_any_byte_is_told_as_such", |house, scheme| {
         let whole = wire::yes(scheme, [0; 16]).len();
         for bytes in 0..=whole {
             let arguments = [&House::address(scheme), &bytes.to_string()[..]];
@@ -110,7 +111,7 @@ fn a_verdict_cut_by_death_at_any_byte_is_told_as_such() {
 /// None of the clients has a deadline: one that is not told waits for ever.
 #[test]
 fn clients_of_a_server_killed_in_their_handshakes_are_told_at_once() {
-    each_transport("clients_of_a_server_killed_in_their_handshakes_are_told_at_once", |house, scheme| {
+    each_rendezvous("clients_of_a_server_killed_in_their_handshakes_are_told_at_once", |house, scheme| {
         let (mut dice, mut told, mut slowest) = (Dice::of_run(), BTreeMap::new(), Duration::ZERO);
         for number in 0..servers_killed() {
             let role = if number % 2 == 0 { "serve-patiently" } else { "deaf" };

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, chown},
 };
 
-use faults::{ATTACKER, House, OTHER, Program, Puppet, each_transport, is_root, saw, skipped};
+use faults::{ATTACKER, House, OTHER, Program, Puppet, each_rendezvous, is_root, saw, skipped};
 
 /// A user that is neither root nor a client's, and runs a server.
 const SERVER: u32 = 1500;
@@ -55,7 +55,7 @@ fn the_table_of_users_is_exact() {
     if !is_root("F7, the table of users") {
         return;
     }
-    each_transport("the_table_of_users_is_exact", |_, scheme| is_exact(scheme, &TABLE));
+    each_rendezvous("the_table_of_users_is_exact", |_, scheme| is_exact(scheme, &TABLE));
 }
 
 /// Over TCP nobody comes in but who may read the server's key, and root, who may read every file, is not who owns it.
@@ -156,7 +156,7 @@ fn an_attacker_can_touch_nothing_of_a_shared_server() {
     if !is_root("F7, an attacker beside a shared server") {
         return;
     }
-    each_transport("an_attacker_can_touch_nothing_of_a_shared_server", |_, scheme| {
+    each_rendezvous("an_attacker_can_touch_nothing_of_a_shared_server", |_, scheme| {
         for uid in [0, SERVER] {
             let house = House::new();
             let _server = serve(&house, scheme, uid, true, true);

@@ -16,7 +16,7 @@ mod either_way;
 #[path = "f08_impersonation/stage.rs"]
 mod stage;
 
-use faults::{budget, each_transport, is_root, saw, skipped};
+use faults::{budget, each_rendezvous, is_root, saw, skipped};
 use stage::{Method, Stage};
 
 #[test]
@@ -26,7 +26,7 @@ fn nobody_is_taken_for_another_user() {
     }
     let all = either_way::METHODS.len() * 2 + by_socket::METHODS.len() + by_fifos::METHODS.len();
     let tries = budget("HOBNOB_F8", 200).div_ceil(all as u64);
-    each_transport("nobody_is_taken_for_another_user", |house, scheme| {
+    each_rendezvous("nobody_is_taken_for_another_user", |house, scheme| {
         let stage = Stage::new(house, scheme);
         let of_its_own = if scheme == "unix" { by_socket::METHODS } else { by_fifos::METHODS };
         let methods: Vec<&Method> = either_way::METHODS.iter().chain(of_its_own).collect();
@@ -53,7 +53,7 @@ fn nobody_comes_between_looking_and_opening() {
         return;
     }
     let tries = budget("HOBNOB_F8", 200).div_ceil(4);
-    each_transport("nobody_comes_between_looking_and_opening", |house, scheme| {
+    each_rendezvous("nobody_comes_between_looking_and_opening", |house, scheme| {
         // A socket's file is looked at and unlinked, and never opened.
         if scheme == "unix" {
             return;
@@ -84,7 +84,7 @@ fn a_client_of_a_foreign_pid_namespace_has_no_pid_and_the_right_uid() {
     if !is_root("F8, a foreign PID namespace") {
         return;
     }
-    each_transport("a_client_of_a_foreign_pid_namespace_has_no_pid_and_the_right_uid", |house, scheme| {
+    each_rendezvous("a_client_of_a_foreign_pid_namespace_has_no_pid_and_the_right_uid", |house, scheme| {
         by_namespaces::foreign_client(house, scheme);
     });
 }
@@ -95,7 +95,7 @@ fn a_client_of_an_inner_pid_namespace_is_never_taken_for_another() {
     if !is_root("F8, an inner PID namespace") {
         return;
     }
-    each_transport("a_client_of_an_inner_pid_namespace_is_never_taken_for_another", |house, scheme| {
+    each_rendezvous("a_client_of_an_inner_pid_namespace_is_never_taken_for_another", |house, scheme| {
         by_namespaces::inner_client(house, scheme);
     });
 }

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use faults::{House, Tree, budget, each_transport, file, saw, wire};
+use faults::{House, Tree, budget, each_rendezvous, file, saw, wire};
 use hobnob::{AnyConnection, ErrorKind, IpcReceiver, IpcSender, Result};
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use swapper::Swapper;
@@ -33,7 +33,7 @@ const MARGIN: Duration = Duration::from_secs(20);
 #[test]
 fn swapped_entries_lead_nobody_astray() {
     let swaps = budget("HOBNOB_F10", 2000);
-    each_transport("swapped_entries_lead_nobody_astray", |house, scheme| {
+    each_rendezvous("swapped_entries_lead_nobody_astray", |house, scheme| {
         let mut server = house.serve(scheme);
         let canary = Canary::new(house);
         talk(house, scheme, 1).unwrap();

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use faults::{
-    ATTACKER, House, OTHER, Program, budget, each_transport, is_root, roles::lingering::PLACES, saw,
+    ATTACKER, House, OTHER, Program, budget, each_rendezvous, is_root, roles::lingering::PLACES, saw,
 };
 
 /// So many connects are measured, once with nobody else there and once with 400 others.
@@ -19,7 +19,7 @@ fn a_users_slow_clients_do_not_hold_up_another_users() {
     if !is_root("F12, one user against another") {
         return;
     }
-    each_transport("a_users_slow_clients_do_not_hold_up_another_users", |house, scheme| {
+    each_rendezvous("a_users_slow_clients_do_not_hold_up_another_users", |house, scheme| {
         let address = House::address(scheme);
         let mut server = Program::start(&mut house.actor("serve-everybody", &[&address]));
         server.wait_for("listening");
@@ -44,7 +44,7 @@ fn a_crowd_turns_out_nobody_of_another_user() {
     if !is_root("F12, one user against another") {
         return;
     }
-    each_transport("a_crowd_turns_out_nobody_of_another_user", |house, scheme| {
+    each_rendezvous("a_crowd_turns_out_nobody_of_another_user", |house, scheme| {
         let mut server = Program::start(&mut house.actor("serve-everybody", &[&House::address(scheme)]));
         server.wait_for("listening");
         let mut waits = Program::start(&mut house.actor_as(OTHER, "linger", &[scheme, PLACES[0]]));
@@ -64,7 +64,7 @@ fn one_user_cannot_take_all_places() {
     if !is_root("F12, one user against another") {
         return;
     }
-    each_transport("one_user_cannot_take_all_places", |house, scheme| {
+    each_rendezvous("one_user_cannot_take_all_places", |house, scheme| {
         let address = House::address(scheme);
         let mut server = Program::start(&mut house.actor("serve-everybody", &[&address]));
         server.wait_for("listening");

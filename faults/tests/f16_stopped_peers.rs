@@ -11,7 +11,7 @@ use std::{
 };
 
 use faults::{
-    House, Program, budget, each_road, each_transport, kind_of, roles::lingering::PLACES, saw, settles,
+    House, Program, budget, each_road, each_rendezvous, kind_of, roles::lingering::PLACES, saw, settles,
 };
 use hobnob::{
     AnyConnection, AnyServer, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, Result,
@@ -57,7 +57,7 @@ fn a_client_stopped_in_its_handshake_holds_up_nobody_and_comes_in_later() {
 /// Each of them is half-open, and the server is in `accept_client` all the time.
 #[test]
 fn clients_stopped_at_each_place_of_their_handshakes_hold_up_nobody() {
-    each_transport("clients_stopped_at_each_place_of_their_handshakes_hold_up_nobody", |house, scheme| {
+    each_rendezvous("clients_stopped_at_each_place_of_their_handshakes_hold_up_nobody", |house, scheme| {
         let mut server = Program::start(&mut house.actor("serve-patiently", &[&House::address(scheme)]));
         server.wait_for("listening");
         let mut stopped = PLACES.map(|place| {
@@ -99,7 +99,7 @@ fn a_client_stopped_too_long_in_its_handshake_is_told() {
 
 #[test]
 fn a_stopped_server_keeps_its_name_and_no_client_past_a_deadline() {
-    each_transport("a_stopped_server_keeps_its_name_and_no_client_past_a_deadline", |house, scheme| {
+    each_rendezvous("a_stopped_server_keeps_its_name_and_no_client_past_a_deadline", |house, scheme| {
         let server = house.serve(scheme);
         let was = files(house);
         stop(&server);
@@ -185,12 +185,12 @@ fn each_peer(
     name: &'static str,
     test: impl Fn(&Program, &mut AnyConnection, &mut dyn FnMut()) -> &'static str,
 ) {
-    each_transport(name, |house, scheme| {
+    each_rendezvous(name, |house, scheme| {
         let peer = house.serve(scheme);
         let seen = test(&peer, &mut house.connect(scheme), &mut || {});
         saw("F16", scheme, format!("a server stopped {:?}, again and again", span()), seen);
     });
-    each_transport(name, |house, scheme| {
+    each_rendezvous(name, |house, scheme| {
         let mut server = house.serve_here(scheme);
         let peer = Program::start(&mut house.actor("echo-back", &[&House::address(scheme)]));
         let mut road = server.accept_client().unwrap();

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use faults::{House, each_transport, is_root, listing, saw, skipped, wait_until};
+use faults::{House, each_rendezvous, is_root, listing, saw, skipped, wait_until};
 use hobnob::{AnyConnection, ErrorKind, IpcReceiver, IpcSender, IpcServer};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -114,7 +114,7 @@ fn with_small_file_systems(name: &'static str, test: impl Fn(&House, &str)) {
     }
     // What is mounted from here on is seen nowhere else.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
-    each_transport(name, test);
+    each_rendezvous(name, test);
 }
 
 /// A small file system as the directory of names.

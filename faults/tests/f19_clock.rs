@@ -15,7 +15,7 @@ use std::{
 };
 
 use faults::{
-    AtEnd, House, SetClock, each_transport, echoing, saw, wait_until,
+    AtEnd, House, SetClock, each_rendezvous, echoing, saw, wait_until,
     wire::{DATA, READY, VERDICT, frame, verdict},
 };
 use hobnob::{AnyConnection, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, Result};
@@ -26,7 +26,7 @@ const STEPS: [i64; 4] = [HOUR, -HOUR, TEN_YEARS, -TEN_YEARS];
 
 #[test]
 fn a_clock_that_is_wrong_makes_client_files_stale_and_a_right_one_fresh() {
-    each_transport(
+    each_rendezvous(
         "a_clock_that_is_wrong_makes_client_files_stale_and_a_right_one_fresh",
         |house, scheme| {
             let clock = Arc::new(SetClock::default());
@@ -67,7 +67,7 @@ fn a_clock_that_is_wrong_makes_client_files_stale_and_a_right_one_fresh() {
 
 #[test]
 fn a_clock_that_is_wrong_for_a_moment_costs_one_retry() {
-    each_transport("a_clock_that_is_wrong_for_a_moment_costs_one_retry", |house, scheme| {
+    each_rendezvous("a_clock_that_is_wrong_for_a_moment_costs_one_retry", |house, scheme| {
         let clock = Arc::new(SetClock::default());
         let ((), stats) = echoing(clock.server(house, scheme), || {
             for off in STEPS {
@@ -89,7 +89,7 @@ fn a_clock_that_is_wrong_for_a_moment_costs_one_retry() {
 
 #[test]
 fn a_clock_set_in_the_middle_of_a_handshake_changes_nothing() {
-    each_transport("a_clock_set_in_the_middle_of_a_handshake_changes_nothing", |house, scheme| {
+    each_rendezvous("a_clock_set_in_the_middle_of_a_handshake_changes_nothing", |house, scheme| {
         let clock = Arc::new(SetClock::default());
         let ((), stats) = echoing(clock.server(house, scheme), || {
             for off in STEPS {
@@ -114,7 +114,7 @@ fn a_clock_set_in_the_middle_of_a_handshake_changes_nothing() {
 
 #[test]
 fn no_deadline_follows_the_wall_clock() {
-    each_transport("no_deadline_follows_the_wall_clock", |house, scheme| {
+    each_rendezvous("no_deadline_follows_the_wall_clock", |house, scheme| {
         let clock = Arc::new(SetClock::default());
         let span = Duration::from_millis(150);
         let mut server = clock.server_with(house, scheme, |options| options.hello_within(span));

@@ -5,7 +5,7 @@
 use std::{fs, io::Write, path::Path, sync::Arc};
 
 use faults::{
-    House, SetClock, each_transport, echoing, listing, saw,
+    House, SetClock, each_rendezvous, echoing, listing, saw,
     wire::{Road, verdict},
 };
 use hobnob::Refusal;
@@ -19,7 +19,7 @@ use nix::{
 
 #[test]
 fn files_of_any_age_let_in_nobody_but_their_owner() {
-    each_transport("files_of_any_age_let_in_nobody_but_their_owner", |house, scheme| {
+    each_rendezvous("files_of_any_age_let_in_nobody_but_their_owner", |house, scheme| {
         let clock = Arc::new(SetClock::default());
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
         let ((), _) = echoing(clock.server(house, scheme), || {

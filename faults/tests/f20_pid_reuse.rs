@@ -11,7 +11,7 @@ use std::{
 };
 
 use faults::{
-    ATTACKER, House, OTHER, Program, Puppet, become_again, budget, each_transport, file, in_new_pids,
+    ATTACKER, House, OTHER, Program, Puppet, become_again, budget, each_rendezvous, file, in_new_pids,
     is_root, kind_of, saw,
 };
 use hobnob::{AnyConnection, ErrorKind, Refusal};
@@ -24,7 +24,7 @@ const INSIDE: &str = "HOBNOB_F20_INSIDE";
 fn in_a_namespace(name: &'static str, test: impl Fn(&House, &str)) {
     if std::env::var_os(INSIDE).is_some() {
         let tries = budget("HOBNOB_F20", 5);
-        each_transport(name, |house, scheme| {
+        each_rendezvous(name, |house, scheme| {
             (0..tries).for_each(|_| test(house, scheme));
             saw("F20", scheme, format!("{tries} tries"), name.replace('_', " "));
         });

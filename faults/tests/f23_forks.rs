@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use faults::{House, Program, each_transport, kind_of, roles::forked::DEEDS, saw, settles};
+use faults::{House, Program, each_rendezvous, kind_of, roles::forked::DEEDS, saw, settles};
 use hobnob::{
     AnyConnection, Deadline, ErrorKind, EventHandler, EventOptions, IpcReceiver, IpcSender, IpcServer, Left,
     Mailbox, Reply,
@@ -24,7 +24,7 @@ const SILENCE: Deadline = Deadline::Within(Duration::from_millis(100));
 
 #[test]
 fn what_the_child_of_a_server_drops_is_still_the_parents() {
-    each_transport("what_the_child_of_a_server_drops_is_still_the_parents", |house, scheme| {
+    each_rendezvous("what_the_child_of_a_server_drops_is_still_the_parents", |house, scheme| {
         for deed in DEEDS {
             let mut server =
                 Program::start(&mut house.actor("fork-server", &[&House::address(scheme), deed]));
@@ -57,7 +57,7 @@ fn what_the_child_of_a_server_drops_is_still_the_parents() {
 
 #[test]
 fn what_the_child_of_a_client_drops_is_still_the_parents() {
-    each_transport("what_the_child_of_a_client_drops_is_still_the_parents", |house, scheme| {
+    each_rendezvous("what_the_child_of_a_client_drops_is_still_the_parents", |house, scheme| {
         let mut server = house.serve_here(scheme);
         for deed in DEEDS {
             let mut client =
@@ -79,7 +79,7 @@ fn what_the_child_of_a_client_drops_is_still_the_parents() {
 
 #[test]
 fn the_child_of_a_killed_server_holds_its_name_and_its_connections() {
-    each_transport("the_child_of_a_killed_server_holds_its_name_and_its_connections", |house, scheme| {
+    each_rendezvous("the_child_of_a_killed_server_holds_its_name_and_its_connections", |house, scheme| {
         let mut server = Program::start(&mut house.actor("fork-server", &[&House::address(scheme), "keeps"]));
         server.wait_for("listening");
         let mut road = house.connect(scheme);
@@ -103,7 +103,7 @@ fn the_child_of_a_killed_server_holds_its_name_and_its_connections() {
 
 #[test]
 fn the_child_of_a_killed_client_holds_its_connection_and_nothing_else() {
-    each_transport("the_child_of_a_killed_client_holds_its_connection_and_nothing_else", |house, scheme| {
+    each_rendezvous("the_child_of_a_killed_client_holds_its_connection_and_nothing_else", |house, scheme| {
         let mut server = house.serve_here(scheme);
         for deed in ["keeps", "drops"] {
             let mut client =
@@ -133,7 +133,7 @@ fn the_child_of_a_killed_client_holds_its_connection_and_nothing_else() {
 
 #[test]
 fn a_watched_peer_is_gone_with_its_process_though_its_child_lives() {
-    each_transport("a_watched_peer_is_gone_with_its_process_though_its_child_lives", |house, scheme| {
+    each_rendezvous("a_watched_peer_is_gone_with_its_process_though_its_child_lives", |house, scheme| {
         for word in ["recv_info", "try_recv_info", "send_info"] {
             let mut server =
                 Program::start(&mut house.actor("fork-server", &[&House::address(scheme), "keeps"]));
@@ -200,7 +200,7 @@ impl EventHandler for Telling {
 #[test]
 fn a_loop_that_watches_its_clients_notices_that_one_is_gone_though_its_child_lives() {
     let name = "a_loop_that_watches_its_clients_notices_that_one_is_gone_though_its_child_lives";
-    each_transport(name, |house, scheme| {
+    each_rendezvous(name, |house, scheme| {
         let mut server = house.serve_with(scheme, |options| options.watch_peer(true)).unwrap();
         let stop = server.stop_handle().unwrap();
         let (tell, told) = mpsc::channel();
@@ -221,7 +221,7 @@ fn a_loop_that_watches_its_clients_notices_that_one_is_gone_though_its_child_liv
 
 #[test]
 fn what_a_watched_peer_sent_before_it_was_killed_is_received() {
-    each_transport("what_a_watched_peer_sent_before_it_was_killed_is_received", |house, scheme| {
+    each_rendezvous("what_a_watched_peer_sent_before_it_was_killed_is_received", |house, scheme| {
         let mut server = house.serve_with(scheme, |options| options.watch_peer(true)).unwrap();
         let (address, words) = (House::address(scheme), ["one", "two", "three"]);
         let mut client = Program::start(house.actor("hold", &[&address]).args(words));

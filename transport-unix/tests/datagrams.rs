@@ -171,7 +171,7 @@ fn a_server_that_gives_something_else_than_two_datagram_sockets_is_a_protocol_er
     watched("a_server_that_gives_something_else_than_two_datagram_sockets_is_a_protocol_error", || {
         let impostor = Impostor::new();
         let pair = |kind| socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
-        let (good, other) = pair(SockType::Datagram);
+        let ((good, _far), (other, _end_too)) = (pair(SockType::Datagram), pair(SockType::Datagram));
         let (stream, _end) = pair(SockType::Stream);
         let plain = tempfile::tempfile().unwrap();
         let internet = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -121,10 +121,14 @@ pub fn judge(cells: &[Cell], idle: &[Idle], cycles: &[Cycles]) -> Vec<Goal> {
     for pin in PINS {
         one(trip, pin, "pingpong", "hobnob-unix-sleep", Reach::AtMost(1.05), "raw-unix-stream");
         one(trip, pin, "pingpong", "hobnob-raw-wire", Reach::AtMost(1.03), "raw-unix-stream");
+        one(trip, pin, "pingpong", "hobnob-seqpacket-sleep", Reach::AtMost(1.05), "raw-seqpacket");
         one(trip, pin, "pingpong", "hobnob-fifo-sleep", Reach::AtMost(1.08), "raw-fifo");
         one(trip, pin, "pingpong", "hobnob-tcp-sleep", Reach::AtMost(1.05), "raw-tcp");
         one(trip, pin, "pingpong", "hobnob-tokio", Reach::AtMost(1.05), "tokio");
     }
+    // Two descriptors are watched: on one core the wait for both is to be seen.
+    one(trip, "split", "pingpong", "hobnob-dgram-sleep", Reach::AtMost(1.05), "raw-dgram");
+    one(trip, "same", "pingpong", "hobnob-dgram-sleep", Reach::AtMost(1.25), "raw-dgram");
     // Where both share a core, spinning gains nothing: there the blocking floor is the one to meet.
     one(trip, "split", "pingpong", "hobnob-unix-adaptive", Reach::AtMost(1.10), "raw-unix-spin");
     one(trip, "same", "pingpong", "hobnob-unix-adaptive", Reach::AtMost(1.10), "raw-unix-stream");

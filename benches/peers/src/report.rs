@@ -258,6 +258,8 @@ fn floor_of(workload: &str, row: &str) -> &'static str {
     match row {
         _ if row.contains("fifo") => "raw-fifo",
         _ if row.contains("tcp") => "raw-tcp",
+        _ if row.contains("seqpacket") => "raw-seqpacket",
+        _ if row.contains("dgram") => "raw-dgram",
         _ => "raw-unix-stream",
     }
 }
@@ -281,7 +283,7 @@ fn cell_table(
     writeln!(
         o,
         "Rounds: {rounds}. In the median cell a cache line took {line:.0} ns to the other core and back, and other \
-         programs {others:.2} cores. x floor: against raw-fifo for rows with FIFOs, raw-tcp for TCP, \
+         programs {others:.2} cores. x floor: against raw-fifo, raw-seqpacket, raw-dgram or raw-tcp for rows over those, \
          raw-unix-epoll for many clients, else raw-unix-stream; \
          above 1 is faster.\n"
     )?;

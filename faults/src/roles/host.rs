@@ -18,7 +18,7 @@ pub(super) fn die(address: &str, after: usize) -> Result<()> {
     let folder = PathBuf::from(std::env::var_os(hobnob::VARIABLE).unwrap()).join(NAME);
     let (scheme, _) = address.split_once(':').unwrap();
     let (mut from, mut to) = if scheme == "unix" { over_unix(&folder)? } else { over_fifo(&folder)? };
-    let mut hello = [0; 8 + 45];
+    let mut hello = [0; 8 + 53];
     from.read_exact(&mut hello)?;
     let verdict = wire::yes(scheme, hello[hello.len() - 16..].try_into().unwrap());
     to.write_all(&verdict[..after])?;

@@ -44,17 +44,12 @@ impl Rx {
         Self { socket, witness, rest: Rest::default(), vain: 0, pace }
     }
 
-    /// Sleeps until there is something on either of both.
-    fn sleep(&mut self) -> io::Result<()> {
-        let mut both = [
-            PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.witness.as_fd(), PollFlags::POLLIN),
-        ];
+    /// Sleeps until there is something on either of both. If that is the end, the caller finds nothing to receive, and
+    /// arms before it waits again.
+    fn sleep(&self) -> io::Result<()> {
+        let mut both =
+            [&self.socket as &dyn AsFd, &self.witness].map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
         poll(&mut both, PollTimeout::NONE)?;
-        let [_, witness] = both.map(|fd| fd.any());
-        if witness != Some(false) {
-            self.witness.is_silent();
-        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use crate::core::*;
 use crate::peers::raw::waves_by_hand;
 use anyhow::{Context, Result, bail};
-use hobnob::transport::{fifo, tcp, unix};
+use hobnob::transport::{dgram, fifo, seqpacket, tcp, unix};
 use hobnob::{
     Address, AnyConnection, AnyServer, ConnectOptions, IpcConnection, IpcReceiver, IpcSender, IpcServer,
     ServerOptions, WaitStrategy,
@@ -38,6 +38,8 @@ macro_rules! road {
 }
 
 road!(Unix, "unix:peers", unix::Server, unix::Connection);
+road!(Seqpacket, "seqpacket:peers", seqpacket::Server, seqpacket::Connection);
+road!(Dgram, "dgram:peers", dgram::Server, dgram::Connection);
 road!(Fifo, "fifo:peers", fifo::Server, fifo::Connection);
 road!(Tcp, "tcp:peers", tcp::Server, tcp::Connection);
 road!(Any, "peers", AnyServer, AnyConnection);
@@ -177,6 +179,8 @@ impl<S: IpcSender, R: IpcReceiver> Conn for Halves<S, R> {
 #[derive(Clone, Copy, PartialEq)]
 enum Over {
     Unix,
+    Seqpacket,
+    Dgram,
     Fifo,
     Tcp,
     Any,
@@ -195,7 +199,7 @@ const fn row(name: &'static str, note: &'static str, over: Over, wait: WaitStrat
     Hobnob { name, note, over, wait, sending: Sending::Each, borrowed: false }
 }
 
-pub static ROWS: [Hobnob; 11] = [
+pub static ROWS: [Hobnob; 15] = [
     row(
         "hobnob-unix-sleep",
         "hobnob over unix, recv_info into owned memory",
@@ -206,6 +210,30 @@ pub static ROWS: [Hobnob; 11] = [
         "hobnob-unix-adaptive",
         "the same, WaitStrategy::Adaptive on both sides",
         Over::Unix,
+        WaitStrategy::Adaptive,
+    ),
+    row(
+        "hobnob-seqpacket-sleep",
+        "hobnob over seqpacket, recv_info into owned memory",
+        Over::Seqpacket,
+        WaitStrategy::Sleep,
+    ),
+    row(
+        "hobnob-seqpacket-adaptive",
+        "the same, WaitStrategy::Adaptive on both sides",
+        Over::Seqpacket,
+        WaitStrategy::Adaptive,
+    ),
+    row(
+        "hobnob-dgram-sleep",
+        "hobnob over dgram, recv_info into owned memory",
+        Over::Dgram,
+        WaitStrategy::Sleep,
+    ),
+    row(
+        "hobnob-dgram-adaptive",
+        "the same, WaitStrategy::Adaptive on both sides",
+        Over::Dgram,
         WaitStrategy::Adaptive,
     ),
     row(
@@ -316,6 +344,8 @@ impl Peer for Hobnob {
         }
         match self.over {
             Over::Unix => self.serve_over::<Unix>(a),
+            Over::Seqpacket => self.serve_over::<Seqpacket>(a),
+            Over::Dgram => self.serve_over::<Dgram>(a),
             Over::Fifo => self.serve_over::<Fifo>(a),
             Over::Tcp => self.serve_over::<Tcp>(a),
             Over::Any => self.serve_over::<Any>(a),
@@ -328,6 +358,8 @@ impl Peer for Hobnob {
         }
         match self.over {
             Over::Unix => self.client_over::<Unix>(a),
+            Over::Seqpacket => self.client_over::<Seqpacket>(a),
+            Over::Dgram => self.client_over::<Dgram>(a),
             Over::Fifo => self.client_over::<Fifo>(a),
             Over::Tcp => self.client_over::<Tcp>(a),
             Over::Any => self.client_over::<Any>(a),
