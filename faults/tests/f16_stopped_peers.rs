@@ -11,7 +11,7 @@ use std::{
 };
 
 use faults::{
-    House, Program, budget, each_road, each_rendezvous, kind_of, roles::lingering::PLACES, saw, settles,
+    House, Program, budget, each_rendezvous, each_road, kind_of, roles::lingering::PLACES, saw, settles,
 };
 use hobnob::{
     AnyConnection, AnyServer, Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, Refusal, Result,
