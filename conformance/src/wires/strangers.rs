@@ -156,7 +156,7 @@ pub fn what_lies_unread_of_a_message_is_shared_out_on_every_wire<S: Subject>() {
             scope.spawn(move || {
                 raw.write(&message(wire, 1, size));
                 raw.write(b"\n");
-                raw.link.tx.finish();
+                raw.link().unwrap().tx.finish();
                 // What is over the share is cut off while it is being sent.
                 read(&mut raw, 1);
             });
