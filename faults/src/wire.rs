@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::{
             fs::{OpenOptionsExt, PermissionsExt},
             net::UnixStream,
@@ -18,6 +18,7 @@ use std::{
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket},
     sys::stat::Mode,
     unistd::mkfifo,
@@ -135,7 +136,7 @@ pub struct Road {
     /// What came of a record and was not read yet.
     unread: Vec<u8>,
     /// The connection that tells each side of the other's end, where that is not the road.
-    _connection: Option<UnixStream>,
+    connection: Option<UnixStream>,
     pub nonce: [u8; 16],
     /// What holds a FIFO client's rendezvous together until it is welcome.
     _held: Vec<File>,
@@ -178,7 +179,7 @@ impl Road {
     #[must_use]
     pub fn over_fifos(to: File, from: File, held: Vec<File>) -> Self {
         let (unread, nonce) = (Vec::new(), fresh());
-        Self { scheme: "fifo", to, from, unread, _connection: None, nonce, _held: held }
+        Self { scheme: "fifo", to, from, unread, connection: None, nonce, _held: held }
     }
 
     /// The hello that an honest client says.
@@ -237,6 +238,17 @@ impl Read for Road {
             return self.from.read(room);
         }
         if self.unread.is_empty() {
+            if let Some(connection) = &self.connection {
+                // Of the end only the connection tells.
+                let mut both = [
+                    PollFd::new(self.from.as_fd(), PollFlags::POLLIN),
+                    PollFd::new(connection.as_fd(), PollFlags::POLLIN),
+                ];
+                poll(&mut both, PollTimeout::NONE)?;
+                if both[0].any() == Some(false) {
+                    return Ok(0);
+                }
+            }
             self.unread.resize(RECORD, 0);
             let count = self.from.read(&mut self.unread);
             self.unread.truncate(*count.as_ref().unwrap_or(&0));
@@ -289,7 +301,7 @@ fn by_datagrams(connected: Road) -> io::Result<Road> {
     let connection = UnixStream::from(OwnedFd::from(connected.to.try_clone()?));
     let [from, to] = sockets::take_all(&connection)?;
     let road = Road::over_fifos(File::from(to), File::from(from), Vec::new());
-    Ok(Road { scheme: "dgram", _connection: Some(connection), ..road })
+    Ok(Road { scheme: "dgram", connection: Some(connection), ..road })
 }
 
 fn knock_fifo(folder: &Path, pid: u32, touch: &dyn Fn(&Path)) -> io::Result<Road> {

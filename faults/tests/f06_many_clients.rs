@@ -23,7 +23,7 @@ const SLACK: u64 = 512;
 fn many_clients_at_once_are_all_answered_and_leave_nothing() {
     each_road("many_clients_at_once_are_all_answered_and_leave_nothing", |house, scheme| {
         let percent = budget("HOBNOB_F6", 10);
-        let clients = (if scheme == "unix" { 1000 } else { 600 }) * percent / 100;
+        let clients = (if scheme == "fifo" { 600 } else { 1000 }) * percent / 100;
         let cycles = CYCLES * percent / 100;
         let mut server = start(house, "serve-crowd", &[&House::address(scheme)]);
         server.wait_for("listening");

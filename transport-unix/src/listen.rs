@@ -38,7 +38,7 @@ const OTHERS_CONNECT: u32 = 0o622;
 #[derive(Debug)]
 pub struct Listener<R: Road> {
     socket: UnixListener,
-    /// What the next client's road needs, if that is made already.
+    /// What the next client's road needs; none if it could not be had at the last try.
     prepared: Option<R::Needs>,
     rendezvous: Rendezvous,
     clients: Option<Folder>,
@@ -58,6 +58,7 @@ enum Rendezvous {
 }
 
 pub(crate) fn listen<R: Road>(place: &Place, config: &Config) -> Result<Listener<R>> {
+    let prepared = Some(R::prepare()?);
     let (socket, rendezvous, clients) = match place {
         Place::Folder(folder, _) => listen_in(R::MEETS_BY, folder, config)?,
         Place::Path(path) => match &config.given {
@@ -67,7 +68,7 @@ pub(crate) fn listen<R: Road>(place: &Place, config: &Config) -> Result<Listener
         _ => return Err(Error::bad_address("expected a name or a path")),
     };
     let sweeper = Sweeper::new(config.seams.clone());
-    Ok(Listener { socket, prepared: None, rendezvous, clients, config: config.clone(), sweeper })
+    Ok(Listener { socket, prepared, rendezvous, clients, config: config.clone(), sweeper })
 }
 
 /// The socket, where it can be found, and the folder for clients' files.
@@ -245,6 +246,8 @@ impl<R: Road> ipc_core::Listener<R> for Listener<R> {
                 return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
             }
         };
+        // At once, so that a server holds as much after a client as before.
+        self.prepared = R::prepare().ok();
         // A peer that is gone again has no credentials on some systems.
         let Ok(peer) = peer_of(&socket) else { return Ok(Some(Arrival::Rejected(Refusal::Gone, None))) };
         let file = self.check_file(from.as_pathname(), &peer);

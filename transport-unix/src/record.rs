@@ -12,7 +12,10 @@ use nix::{
     sys::socket::{MsgFlags, recvmsg, send, sendmsg},
 };
 
-use crate::call::{Buffer, NO_SIGNAL, flags};
+use crate::{
+    call::{Buffer, NO_SIGNAL, flags},
+    sys::Pages,
+};
 
 /// The most bytes in a record: a message of 64 KiB leaves in one. The kernel would take a whole send buffer, but would
 /// need more memory in one piece for more than this.
@@ -88,8 +91,9 @@ pub(crate) struct Rest {
 }
 
 thread_local! {
-    /// Behind the rooms of each read: a connection that waits holds no memory for a record that may come.
-    static BEHIND: RefCell<Box<[u8]>> = RefCell::new(vec![0; LONGEST].into());
+    /// The room behind the rooms of each read, one for each thread that receives: a connection holds none for a record
+    /// that may come, and a thread no more memory than the longest record has touched.
+    static BEHIND: RefCell<Pages<LONGEST>> = const { RefCell::new(Pages::none()) };
 }
 
 /// Room of this size is kept between two records.
@@ -122,7 +126,8 @@ impl Rest {
             return receive_into(socket, rooms, may_block);
         }
         let received = BEHIND.try_with(|behind| {
-            let behind = &mut *behind.borrow_mut();
+            let mut behind = behind.borrow_mut();
+            let behind = behind.get()?;
             if room <= SMALL {
                 let count = receive_one(socket, behind, may_block)?;
                 let before = scatter(&behind[..count], rooms);

@@ -1,11 +1,16 @@
-//! The one system call that has no safe wrapper: recvmsg(2) with descriptors. nix hands them out as bare numbers, and
-//! when the kernel has cut some off it does not hand out those that it has opened all the same.
+//! What has no safe wrapper. recvmsg(2) with descriptors: nix hands them out as bare numbers, and when the kernel has cut
+//! some off it does not hand out those that it has opened all the same. And memory that is not there before it is
+//! written to: what malloc gives is filled with zeros first.
 
 use std::{
     io, mem,
+    num::NonZeroUsize,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
-    ptr,
+    ptr::{self, NonNull},
+    slice,
 };
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 /// What came by one receive.
 #[derive(Debug)]
@@ -77,4 +82,40 @@ fn descriptors_in(message: &libc::msghdr) -> Vec<OwnedFd> {
             unsafe { OwnedFd::from_raw_fd(number) }
         })
         .collect()
+}
+
+/// So many bytes of memory of its own, mapped when first asked for. A page that nobody has written to takes none.
+#[derive(Debug)]
+pub(crate) struct Pages<const BYTES: usize>(Option<NonNull<u8>>);
+
+impl<const BYTES: usize> Pages<BYTES> {
+    const LENGTH: NonZeroUsize = NonZeroUsize::new(BYTES).unwrap();
+
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn get(&mut self) -> io::Result<&mut [u8]> {
+        let mapped = self.0.map_or_else(Self::map, Ok)?;
+        self.0 = Some(mapped);
+        // SAFETY: so many bytes are mapped there, readable, writable and zero at first, until `self` is dropped. Nobody
+        // else has the address, and the slice borrows `self` for as long as it lives.
+        Ok(unsafe { slice::from_raw_parts_mut(mapped.as_ptr(), BYTES) })
+    }
+
+    fn map() -> io::Result<NonNull<u8>> {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping, of no file and at no address that was asked for, touches nothing that is there.
+        let mapped = unsafe { mmap_anonymous(None, Self::LENGTH, access, MapFlags::MAP_PRIVATE) }?;
+        Ok(mapped.cast())
+    }
+}
+
+impl<const BYTES: usize> Drop for Pages<BYTES> {
+    fn drop(&mut self) {
+        if let Some(mapped) = self.0 {
+            // SAFETY: it was mapped with this length by `map`, and no slice of it is left: each borrowed `self`.
+            let _ = unsafe { munmap(mapped.cast(), BYTES) };
+        }
+    }
 }
