@@ -160,9 +160,11 @@ fn flags(may_block: bool) -> MsgFlags {
 
 impl Wait for Tx {
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
-        // There is room long before all has arrived.
-        let interest = if self.arrival.is_some() { Interest::Hangup } else { Interest::Writable };
-        into.add(self.socket.as_fd(), interest);
+        // There is room long before all has arrived. Nothing else may be waited for either: the other half, in
+        // another task, waits for what can be read, and a runtime tells one of them only.
+        if self.arrival.is_none() {
+            into.add(self.socket.as_fd(), Interest::Writable);
+        }
     }
 
     fn wake_at(&self) -> Option<Instant> {

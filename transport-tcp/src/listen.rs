@@ -28,16 +28,9 @@ pub struct Listener {
     socket: TcpListener,
     at: SocketAddr,
     key: Option<Key>,
-    /// The files of a server with a name.
-    files: Option<Files>,
+    /// That of a server with a name, where its key and its address lie.
+    folder: Option<Folder>,
     config: Config,
-}
-
-/// What lies in a server's folder, and what it was when we made it: it is only removed while it is still that.
-#[derive(Debug)]
-struct Files {
-    folder: Folder,
-    made: Vec<(&'static str, (u64, u64))>,
 }
 
 pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
@@ -49,22 +42,26 @@ pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
 }
 
 fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
-    let mut files = Files { folder: folder.clone(), made: Vec::new() };
-    let made = make(&mut files, config).inspect_err(|_| files.remove());
-    let (key, socket, at) = made?;
-    Ok(Listener { socket, at, key: Some(key), files: Some(files), config: config.clone() })
+    let (key, socket, at) = open_in(folder, config).inspect_err(|_| clear(folder))?;
+    Ok(Listener { socket, at, key: Some(key), folder: Some(folder.clone()), config: config.clone() })
 }
 
-fn make(files: &mut Files, config: &Config) -> Result<(Key, TcpListener, SocketAddr)> {
-    let key = Key::make(&files.folder)?;
-    files.note(KEY)?;
+fn open_in(folder: &Folder, config: &Config) -> Result<(Key, TcpListener, SocketAddr)> {
+    let key = Key::make(folder)?;
     config.seams.reach("tcp.key")?;
     let socket = listening((Ipv4Addr::LOCALHOST, 0).into())?;
     let at = socket.local_addr()?;
-    files.folder.write_whole(ADDRESS, format!("{at}\n").as_bytes(), 0o600)?;
-    files.note(ADDRESS)?;
+    folder.write_whole(ADDRESS, format!("{at}\n").as_bytes(), 0o600)?;
     config.seams.reach("tcp.listening")?;
     Ok((key, socket, at))
+}
+
+/// Under the lease, files of these names are ours.
+fn clear(folder: &Folder) {
+    for name in [ADDRESS, KEY] {
+        // Perhaps it was not made yet.
+        let _ = folder.remove(name);
+    }
 }
 
 fn listen_at(at: SocketAddr, config: &Config) -> Result<Listener> {
@@ -83,22 +80,7 @@ fn listen_at(at: SocketAddr, config: &Config) -> Result<Listener> {
         _ => Error::from(error),
     })?;
     let at = socket.local_addr()?;
-    Ok(Listener { socket, at, key, files: None, config: config.clone() })
-}
-
-impl Files {
-    fn note(&mut self, name: &'static str) -> io::Result<()> {
-        self.made.push((name, self.folder.look(name)?.identity));
-        Ok(())
-    }
-
-    fn remove(&self) {
-        for (name, ours) in &self.made {
-            if self.folder.look(name).is_ok_and(|file| file.identity == *ours) {
-                let _ = self.folder.remove(name);
-            }
-        }
-    }
+    Ok(Listener { socket, at, key, folder: None, config: config.clone() })
 }
 
 impl ipc_core::Listener<Tcp> for Listener {
@@ -123,13 +105,11 @@ impl ipc_core::Listener<Tcp> for Listener {
 
     /// With the port that was free.
     fn address(&self) -> Option<String> {
-        self.files.is_none().then(|| format!("{}:{}", Tcp::SCHEME, self.at))
+        self.folder.is_none().then(|| format!("{}:{}", Tcp::SCHEME, self.at))
     }
 
     fn retire(&mut self) {
-        if let Some(files) = &self.files {
-            files.remove();
-        }
+        self.folder.iter().for_each(clear);
     }
 }
 

@@ -5,35 +5,14 @@ mod hand;
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    os::unix::fs::{PermissionsExt, symlink},
 };
 
 use conformance::{Actor, Stage, kind_of, play_role, watched};
 use hand::Folder;
-use ipc_core::{ErrorKind, IpcReceiver, IpcSender, IpcServer, ServerOptions};
-use nix::sys::stat::{Mode, umask};
+use ipc_core::{ErrorKind, IpcReceiver, IpcSender, ServerOptions};
+use nix::sys::stat::Mode;
 use transport_tcp::{Server, Tcp};
-
-#[test]
-fn the_key_and_the_address_are_there_for_us_alone_and_go_with_the_server() {
-    watched("the_key_and_the_address_are_there_for_us_alone_and_go_with_the_server", || {
-        let stage = Stage::<Tcp>::new();
-        for (shared, mask) in [(false, 0o000), (true, 0o000), (false, 0o377)] {
-            let before = umask(Mode::from_bits_truncate(mask));
-            let server = stage.server_with(|options| options.shared(shared));
-            umask(before);
-            let folder = Folder::of(&stage);
-            for name in ["key", "address"] {
-                let found = fs::symlink_metadata(folder.0.join(name)).unwrap();
-                assert_eq!((found.mode() & 0o7777, found.nlink()), (0o600, 1), "{name}, umask {mask:o}");
-            }
-            assert_eq!(folder.key().len(), 32);
-            assert!(folder.address().ip().is_loopback());
-            drop(server);
-            assert_eq!(fs::read_dir(stage.names()).unwrap().count(), 0);
-        }
-    });
-}
 
 #[test]
 fn each_server_has_a_key_of_its_own() {
@@ -68,20 +47,6 @@ fn what_a_dead_server_left_is_replaced() {
         let (mut client, mut served) = stage.pair(&mut server);
         client.send_info(b"alive").unwrap();
         assert_eq!(served.recv_borrowed().unwrap(), Some(&b"alive"[..]));
-    });
-}
-
-#[test]
-fn files_that_are_not_ours_any_more_are_left_alone() {
-    watched("files_that_are_not_ours_any_more_are_left_alone", || {
-        let stage = Stage::<Tcp>::new();
-        let folder = Folder::of(&stage);
-        let mut server = stage.server();
-        fs::rename(folder.0.join("key"), folder.0.join("other")).unwrap();
-        fs::create_dir(folder.0.join("key")).unwrap();
-        fs::write(folder.0.join("key/kept"), "x").unwrap();
-        server.destroy_server().unwrap();
-        assert!(folder.0.join("key/kept").exists());
     });
 }
 

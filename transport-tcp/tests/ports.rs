@@ -4,7 +4,10 @@
 use std::{
     fs,
     net::IpAddr,
-    os::{fd::AsRawFd, unix::fs::PermissionsExt},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::fs::PermissionsExt,
+    },
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -18,7 +21,9 @@ use ipc_core::{
 use nix::{
     errno::Errno,
     sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, listen, socket,
+        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, getsockopt,
+        listen, socket,
+        sockopt::{TcpNoDelay, TcpUserTimeout},
     },
     unistd::geteuid,
 };
@@ -264,6 +269,24 @@ fn address_of_this_machine() -> Option<IpAddr> {
     ips.find(|ip| !ip.is_loopback())
 }
 
+/// TCP_USER_TIMEOUT of both sides, in milliseconds; 0 is the system's.
+fn timeouts((client, served): &(Connection, Connection)) -> [u32; 2] {
+    [client, served].map(|end| getsockopt(&end.as_fd(), TcpUserTimeout).unwrap())
+}
+
+#[test]
+fn small_messages_leave_at_once_and_a_slow_peer_on_loopback_is_waited_for() {
+    watched("small_messages_leave_at_once_and_a_slow_peer_on_loopback_is_waited_for", || {
+        let mut server = serve("tcp:127.0.0.1:0", open()).unwrap();
+        let both = pair(&mut server, trusting());
+        assert!(
+            getsockopt(&both.0.as_fd(), TcpNoDelay).unwrap()
+                && getsockopt(&both.1.as_fd(), TcpNoDelay).unwrap()
+        );
+        assert_eq!(timeouts(&both), [0; 2]);
+    });
+}
+
 #[test]
 fn beyond_loopback_each_side_must_ask_for_it() {
     let Some(ip) = address_of_this_machine() else {
@@ -277,7 +300,9 @@ fn beyond_loopback_each_side_must_ask_for_it() {
         is_denied(&serve("tcp:0.0.0.0:0", open()), &["0.0.0.0", "plaintext_beyond_loopback"]);
         let mut server = serve(&at, open().plaintext_beyond_loopback(true)).unwrap();
         is_denied(&dial(server.address(), trusting()), &words);
-        converse(&mut pair(&mut server, trusting().plaintext_beyond_loopback(true)));
+        let mut both = pair(&mut server, trusting().plaintext_beyond_loopback(true));
+        converse(&mut both);
+        assert_eq!(timeouts(&both), [60_000; 2], "who cannot be reached is given up");
         let foreign = serve("tcp:192.0.2.77:0", open().plaintext_beyond_loopback(true));
         assert!(matches!(kind_of(&foreign), Some(ErrorKind::BadAddress { .. })), "{foreign:?}");
     });
