@@ -14,7 +14,7 @@ use std::{
 use conformance::{kind_of, watched};
 use hobnob::{
     AnyConnection, Deadline, ErrorKind, EventOptions, IpcConnection, IpcReceiver, IpcSender, IpcServer,
-    Reply, StopHandle, WaitStrategy, serve_events,
+    Reply, StopHandle, WaitStrategy, Wire, serve_events,
 };
 use stage::Stage;
 
@@ -81,6 +81,25 @@ fn a_message_sent_and_received_allocates_nothing() {
             let far = thread::spawn(move || trips(server, size, false));
             assert_eq!(trips(client, size, true), 0, "{scheme}, {size} B, the client");
             assert_eq!(far.join().unwrap(), 0, "{scheme}, {size} B, the server");
+        }
+    });
+}
+
+#[test]
+#[cfg(any(feature = "unix", feature = "inproc"))]
+fn a_message_on_a_foreign_wire_allocates_nothing() {
+    watched("a_message_on_a_foreign_wire_allocates_nothing", || {
+        let _turn = turn();
+        let schemes = hobnob::transports().filter(|scheme| *scheme != "fifo");
+        for (scheme, size) in schemes.flat_map(|scheme| SIZES.map(|size| (scheme, size))) {
+            // A large raw message may come in pieces.
+            let raw = (size <= 4 << 10).then_some("raw".to_owned());
+            for wire in raw.into_iter().chain(["line".to_owned(), format!("fixed:{size}")]) {
+                let (client, server) = pair_on(scheme, wire.parse().unwrap());
+                let far = thread::spawn(move || trips(server, size, false));
+                assert_eq!(trips(client, size, true), 0, "{scheme}, {wire}, {size} B, the client");
+                assert_eq!(far.join().unwrap(), 0, "{scheme}, {wire}, {size} B, the server");
+            }
         }
     });
 }
@@ -265,6 +284,16 @@ fn cases() -> impl Iterator<Item = (&'static str, usize)> {
 }
 
 /// Both ends of one connection.
+#[cfg(any(feature = "unix", feature = "inproc"))]
+fn pair_on(scheme: &str, wire: Wire) -> (AnyConnection, AnyConnection) {
+    let stage = Stage::new();
+    let address = stage.over(scheme);
+    let mut server = stage.server_with(&address, |options| options.wire(wire).allow(|_| true)).unwrap();
+    let client =
+        AnyConnection::connect_with(&address.parse().unwrap(), &stage.client_options().wire(wire)).unwrap();
+    (client, server.accept_client().unwrap())
+}
+
 fn pair(scheme: &str) -> (AnyConnection, AnyConnection) {
     let stage = Stage::new();
     let mut server = stage.server(&stage.over(scheme)).unwrap();

@@ -16,11 +16,15 @@ use std::{
 };
 
 use conformance::watched;
-use hobnob::{IpcConnection, IpcReceiver, IpcSender, IpcServer, WaitStrategy};
+use hobnob::{
+    Address, AnyConnection, AnyServer, ConnectOptions, IpcConnection, IpcReceiver, IpcSender, IpcServer,
+    ServerOptions, WaitStrategy, Wire,
+};
 use strace::{can_trace, count, skipped};
 
 const ROLE: &str = "HOBNOB_TEST_ROLE";
 const ADDRESS: &str = "HOBNOB_TEST_ADDRESS";
+const WIRE: &str = "HOBNOB_TEST_WIRE";
 /// Enough for a FIFO half to have slept a few times: only then does it open its second description.
 const WARM_UP: usize = 100;
 const TRIPS: usize = 1000;
@@ -55,6 +59,20 @@ fn a_message_over_tcp_is_one_sendto_and_one_recvfrom() {
 
 #[test]
 #[cfg(feature = "unix")]
+fn a_message_on_a_raw_wire_is_one_sendto_and_one_recvfrom() {
+    let name = "a_message_on_a_raw_wire_is_one_sendto_and_one_recvfrom";
+    each_on(name, Way { address: "unix:calc", wire: "raw", batch: 1 }, &["sendto"], "recvfrom");
+}
+
+#[test]
+#[cfg(feature = "unix")]
+fn a_line_is_one_sendto_and_one_recvfrom() {
+    let name = "a_line_is_one_sendto_and_one_recvfrom";
+    each_on(name, Way { address: "unix:calc", wire: "line", batch: 1 }, &["sendto"], "recvfrom");
+}
+
+#[test]
+#[cfg(feature = "unix")]
 fn a_hundred_small_messages_over_unix_are_one_sendmsg_and_at_most_two_recvfrom() {
     let name = "a_hundred_small_messages_over_unix_are_one_sendmsg_and_at_most_two_recvfrom";
     batches(name, "unix:calc", &["sendto"], "recvfrom");
@@ -72,7 +90,7 @@ fn a_hundred_small_messages_over_fifo_are_one_write_and_at_most_two_reads() {
 #[cfg(feature = "dgram")]
 fn a_message_over_dgram_is_one_sendto_one_poll_and_one_recvfrom() {
     let name = "a_message_over_dgram_is_one_sendto_one_poll_and_one_recvfrom";
-    check(name, "dgram:calc", "1", |side, mut calls| {
+    check(name, Way { address: "dgram:calc", wire: "native", batch: 1 }, |side, mut calls| {
         assert_eq!(take(&mut calls, &["sendto"]), TRIPS, "{side}: sends in {TRIPS} round trips");
         let waits = take(&mut calls, &["poll"]);
         assert!(waits <= TRIPS, "{side}: {waits} waits in {TRIPS} round trips");
@@ -89,16 +107,28 @@ fn a_message_over_dgram_is_one_sendto_one_poll_and_one_recvfrom() {
 #[cfg(feature = "seqpacket")]
 fn a_hundred_small_messages_over_seqpacket_are_one_sendto_and_one_recvmsg() {
     let name = "a_hundred_small_messages_over_seqpacket_are_one_sendto_and_one_recvmsg";
-    check(name, "seqpacket:calc", &TOGETHER.to_string(), |side, mut calls| {
+    check(name, Way { address: "seqpacket:calc", wire: "native", batch: TOGETHER }, |side, mut calls| {
         let (sent, received) = (take(&mut calls, &["sendto"]), take(&mut calls, &["recvmsg"]));
         assert_eq!((sent, received), (TRIPS, TRIPS), "{side}: sends and receives in {TRIPS} round trips");
         calls
     });
 }
 
+/// What both sides are told.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    address: &'a str,
+    wire: &'a str,
+    batch: usize,
+}
+
 /// Every message goes alone and is answered.
 fn each(name: &'static str, address: &str, sends: &[&str], receive: &str) {
-    check(name, address, "1", |side, mut calls| {
+    each_on(name, Way { address, wire: "native", batch: 1 }, sends, receive);
+}
+
+fn each_on(name: &'static str, way: Way<'_>, sends: &[&str], receive: &str) {
+    check(name, way, |side, mut calls| {
         let sent = take(&mut calls, sends);
         let received = take(&mut calls, &[receive]);
         assert_eq!((sent, received), (TRIPS, TRIPS), "{side}: sends and receives in {TRIPS} round trips");
@@ -108,7 +138,7 @@ fn each(name: &'static str, address: &str, sends: &[&str], receive: &str) {
 
 /// A hundred messages go together and are answered by one.
 fn batches(name: &'static str, address: &str, sends: &[&str], receive: &str) {
-    check(name, address, &TOGETHER.to_string(), |side, mut calls| {
+    check(name, Way { address, wire: "native", batch: TOGETHER }, |side, mut calls| {
         assert_eq!(take(&mut calls, sends), TRIPS, "{side}: sends in {TRIPS} round trips");
         let received = take(&mut calls, &[receive]);
         let most = if side == "server" { 2 * TRIPS } else { TRIPS };
@@ -131,8 +161,7 @@ fn take(calls: &mut BTreeMap<String, usize>, names: &[&str]) -> usize {
 /// `expect` looks at the calls of one side and gives back those that it knows nothing of.
 fn check(
     name: &'static str,
-    address: &str,
-    batch: &str,
+    way: Way<'_>,
     expect: impl Fn(&str, BTreeMap<String, usize>) -> BTreeMap<String, usize>,
 ) {
     watched(name, || match env::var(ROLE).as_deref() {
@@ -140,16 +169,17 @@ fn check(
         Ok(_) => converse(),
         Err(_) if !can_trace() => skipped(name),
         Err(_) => {
-            for (side, calls) in trace_both(name, address, batch) {
-                println!("{address}, {side}: {calls:?}");
-                assert_eq!(expect(side, calls), BTreeMap::new(), "{address}, {side}: other calls");
+            for (side, calls) in trace_both(name, way) {
+                println!("{}, {side}: {calls:?}", way.address);
+                assert_eq!(expect(side, calls), BTreeMap::new(), "{}, {side}: other calls", way.address);
             }
         }
     });
 }
 
 fn serve() {
-    let mut server = hobnob::new_server(&env::var(ADDRESS).unwrap()).unwrap();
+    let options = ServerOptions::new().wire(wire()).allow(|_| true);
+    let mut server = AnyServer::new_server_with(&address(), &options).unwrap();
     println!("listening on {}", server.address());
     let mut client = server.accept_client().unwrap();
     client.set_wait(WaitStrategy::Sleep);
@@ -166,13 +196,15 @@ fn serve() {
 }
 
 fn converse() {
-    let mut server = hobnob::connect_to(&env::var(ADDRESS).unwrap()).unwrap();
+    let options = ConnectOptions::new().wire(wire());
+    let mut server = AnyConnection::connect_with(&address(), &options).unwrap();
     assert!(server.peer().uid.is_some());
     server.set_wait(WaitStrategy::Sleep);
     let batch = batch();
     for trip in 0..=WARM_UP + TRIPS {
         mark(trip);
-        let info = [trip as u8; 64];
+        // No delimiter among them.
+        let info = [b'a' + (trip % 26) as u8; 64];
         if batch == 1 {
             server.send_info(&info).unwrap();
         } else {
@@ -182,6 +214,14 @@ fn converse() {
         assert_eq!(server.recv_borrowed().unwrap(), Some(&info[..]));
     }
     server.disconnect_from().unwrap();
+}
+
+fn address() -> Address {
+    env::var(ADDRESS).unwrap().parse().unwrap()
+}
+
+fn wire() -> Wire {
+    env::var(WIRE).unwrap().parse().unwrap()
 }
 
 fn batch() -> usize {
@@ -196,12 +236,12 @@ fn mark(trip: usize) {
 }
 
 /// Both sides in processes of their own, each under strace: the calls that each made in its window.
-fn trace_both(name: &str, address: &str, batch: &str) -> [(&'static str, BTreeMap<String, usize>); 2] {
+fn trace_both(name: &str, way: Way<'_>) -> [(&'static str, BTreeMap<String, usize>); 2] {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = Traced::start(name, address, batch, "server", dir.path());
+    let mut server = Traced::start(name, way, "server", dir.path());
     let said = BufReader::new(server.child.stdout.as_mut().unwrap()).lines().map_while(Result::ok);
     assert!({ said }.any(|line| line.contains("listening on")), "the server did not start");
-    let mut client = Traced::start(name, address, batch, "client", dir.path());
+    let mut client = Traced::start(name, way, "client", dir.path());
     [("client", client.calls()), ("server", server.calls())]
 }
 
@@ -211,15 +251,16 @@ struct Traced {
 }
 
 impl Traced {
-    fn start(name: &str, address: &str, batch: &str, role: &str, dir: &Path) -> Self {
+    fn start(name: &str, way: Way<'_>, role: &str, dir: &Path) -> Self {
         let log = dir.join(role);
         let mut command = Command::new("strace");
         command.args(["-f", "-qq", "-o"]).arg(&log).arg(env::current_exe().unwrap());
         command.args([name, "--exact", "--nocapture", "--test-threads=1"]);
         command
             .env(ROLE, role)
-            .env(ADDRESS, address)
-            .env(BATCH, batch)
+            .env(ADDRESS, way.address)
+            .env(WIRE, way.wire)
+            .env(BATCH, way.batch.to_string())
             .env(hobnob::VARIABLE, dir.join("names"));
         Self { child: command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap(), log }
     }

@@ -251,3 +251,28 @@ everywhere! {
     what_is_flushed_has_left
     an_end_is_told_from_a_death
 }
+
+/// A connection as bytes, to whoever knows nothing but bytes.
+async fn a_raw_wire_is_a_stream_of_bytes<R: Bytes, T: Transport>() {
+    let raw = ipc_core::Wire::Raw;
+    let there =
+        house_with::<R, T>(|options| options.wire(raw).allow(|_| true), |options| options.wire(raw)).await;
+    let (mut writer, mut reader) = (ByteStream::new(there.client), ByteStream::new(there.served));
+    let bytes = pattern(1 << 20);
+    let writes = async {
+        R::write_all(&mut writer, b"").await.unwrap();
+        R::write_all(&mut writer, &bytes).await.unwrap();
+        R::close(&mut writer).await.unwrap();
+    };
+    let ((), (came, end)) = join(writes, read_to_end(&mut reader)).await;
+    assert!(came == bytes && end.is_ok(), "{} of {} bytes, {end:?}", came.len(), bytes.len());
+    // The other direction lives.
+    R::write_all(&mut reader, b"thanks").await.unwrap();
+    let (closed, (came, end)) = join(R::close(&mut reader), read_to_end(&mut writer)).await;
+    assert!(came == b"thanks" && end.is_ok() && closed.is_ok());
+}
+
+mod a_raw_wire_is_a_stream_of_bytes {
+    use super::*;
+    everywhere! { @ a_raw_wire_is_a_stream_of_bytes unix: transport_unix::Unix, inproc: transport_inproc::Inproc }
+}

@@ -25,7 +25,7 @@ pub(crate) struct Outbox {
 /// More than this leaves without waiting for more to come.
 pub(crate) const FULL: usize = 64 * 1024;
 /// Marks of so many messages stay for the next ones.
-const FEW: usize = 16;
+const FEW: usize = 32;
 
 impl Outbox {
     pub(crate) fn new(pool: Arc<Pool>, wire: Wire) -> Self {

@@ -183,7 +183,8 @@ impl Decoder {
     /// handed over, and that of `into` goes to the pool.
     #[inline]
     pub(crate) fn deliver(&mut self, frame: &Frame, into: &mut Vec<u8>) {
-        if frame.in_window {
+        // Where the size was not known before, its memory is larger than it is, and better kept.
+        if frame.in_window || matches!(self.wire, Wire::Delimited(_)) {
             into.clear();
             into.extend_from_slice(self.bytes(frame));
         } else {

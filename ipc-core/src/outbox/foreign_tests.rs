@@ -43,6 +43,9 @@ fn a_message_is_taken_back_only_while_nothing_of_it_has_left() {
         let (mut outbox, body) = (Outbox::new(Arc::default(), wire), [1; SIZE]);
         put(&mut outbox, &body);
         let second = put(&mut outbox, &body);
+        assert!(outbox.take_back(second), "{wire}");
+        assert_eq!((outbox.messages(), outbox.rest().len()), (1, SIZE + wire.tail().len()), "{wire}");
+        let second = put(&mut outbox, &body);
         outbox.went(SIZE + wire.tail().len());
         assert!(outbox.take_back(second), "{wire}");
         assert!(outbox.is_empty() && outbox.messages() == 0, "{wire}");
