@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::{
     Address, ClientFile, Config, Error, ErrorKind, Folder, Name, Place, Result, Target, Transport,
+    error::is_out_of_descriptors,
     lease::Lease,
     runtime_dir::{self, Found},
 };
@@ -70,10 +71,12 @@ fn lease_path(path: &Path, config: &Config) -> Result<Lease> {
         .filter(|name| name.len() <= 150)
         .ok_or_else(|| wrong("ends in a name that is not plain text of at most 150 bytes"))?;
     let parent = Folder::open_following(parent).and_then(|parent| parent.itself()).map_err(|error| {
-        Error::caused(
-            ErrorKind::BadAddress { why: format!("the directory of {shown} cannot be opened") },
-            error,
-        )
+        // That says nothing of the directory.
+        if is_out_of_descriptors(&error) {
+            return error.into();
+        }
+        let why = format!("the directory of {shown} cannot be opened");
+        Error::caused(ErrorKind::BadAddress { why }, error)
     })?;
     let (device, inode) = parent.identity;
     let key = format!("@{device:x}-{inode:x}-{name}");
