@@ -47,9 +47,10 @@ fn run(address: &Address) -> Result<()> {
 fn options() -> Result<ServerOptions> {
     let options = ServerOptions::new();
     #[cfg(feature = "activation")]
-    if let Some(passed) = hobnob::activation::listeners()?.pop() {
-        return Ok(options.receive_on(passed.descriptor));
-    }
+    let options = match hobnob::activation::listener()? {
+        Some(passed) => options.receive_on(passed.descriptor),
+        None => options,
+    };
     Ok(options)
 }
 

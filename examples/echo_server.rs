@@ -62,14 +62,9 @@ fn run(Arguments { address, wire, allow }: &Arguments) -> Result<()> {
 /// On the socket that a service manager has passed, if one has.
 fn serve_at(address: &Address, options: ServerOptions) -> Result<AnyServer> {
     #[cfg(feature = "activation")]
-    let options = match <[_; 1]>::try_from(hobnob::activation::listeners()?) {
-        Ok([passed]) => options.listen_on(passed.descriptor),
-        Err(none) if none.is_empty() => options,
-        Err(all) => {
-            return Err(
-                std::io::Error::other(format!("{} sockets were passed; expected one", all.len())).into()
-            );
-        }
+    let options = match hobnob::activation::listener()? {
+        Some(passed) => options.listen_on(passed.descriptor),
+        None => options,
     };
     AnyServer::new_server_with(address, &options)
 }

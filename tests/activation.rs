@@ -216,8 +216,12 @@ fn two_descriptors_are_one_too_many_for_a_server_that_wants_one() {
     watched("two_descriptors_are_one_too_many_for_a_server_that_wants_one", || {
         let manager = Manager::new();
         let (one, two) = (format!("stream:{}", manager.socket()), format!("stream:{}2", manager.socket()));
-        let refused = complaint(&manager.start(&["--pass", &one, "--pass", &two]).output().unwrap());
-        assert!(refused.contains("2 sockets were passed; expected one"), "{refused}");
+        let mut command = manager.start(&["--pass", &one, "--pass", &two]);
+        let refused = complaint(&command.env("LISTEN_FDNAMES", "calc.socket:other").output().unwrap());
+        assert!(
+            refused.contains("2 that were passed: calc.socket, other; expected a single one"),
+            "{refused}"
+        );
     });
 }
 

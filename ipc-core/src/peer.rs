@@ -32,7 +32,8 @@ pub enum PeerPid {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Proof {
-    /// The kernel recorded it when the connection was made (SO_PEERCRED, unix(7)).
+    /// The kernel recorded it when the connection was made (SO_PEERCRED, unix(7)), or the datagram sent
+    /// (SCM_CREDENTIALS, ibid.).
     Kernel,
     /// The owner of the files the connection runs over, and the peer has shown that it reads and writes them.
     FileOwner,

@@ -71,6 +71,7 @@ fn lease_path(path: &Path, config: &Config) -> Result<Lease> {
         .filter(|name| name.len() <= 150)
         .ok_or_else(|| wrong("ends in a name that is not plain text of at most 150 bytes"))?;
     let parent = Folder::open_following(parent).and_then(|parent| parent.itself()).map_err(|error| {
+        // That says nothing of the directory.
         if is_out_of_descriptors(&error) {
             return error.into();
         }

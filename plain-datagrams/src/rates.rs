@@ -33,12 +33,12 @@ impl Rates {
 
     /// Pays for a datagram of this user. False: there is no token left.
     pub(crate) fn pay(&mut self, uid: Uid, now: Instant) -> bool {
+        let (each, slack) = (self.each, self.slack);
         let full_at = self.bucket(uid, now);
         let from = (*full_at).max(now);
-        let Some(paid) = from.checked_add(self.each) else { return false };
-        let has_token = from.duration_since(now) <= self.slack;
+        let has_token = from.duration_since(now) <= slack;
         if has_token {
-            *self.bucket(uid, now) = paid;
+            *full_at = from + each;
         }
         has_token
     }

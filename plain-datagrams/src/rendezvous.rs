@@ -96,25 +96,23 @@ fn make_in(
         Err(Errno::EADDRINUSE) => return Err(in_use(folder, name)),
         bound => bound?,
     }
-    let named = folder.look(name).and_then(|file| {
-        if config.shared {
-            folder.set_mode(name, OTHERS_SEND)?;
-        }
-        Ok(file)
-    });
-    match named {
-        Ok(file) if file.kind == Kind::Socket => {
-            let (folder, name) = (folder.clone(), name.to_owned());
-            let made_by = std::process::id();
-            let rendezvous = Rendezvous { folder, name, identity: file.identity, made_by };
-            Ok((socket, rendezvous))
-        }
+    let identity = match folder.look(name) {
+        Ok(file) if file.kind == Kind::Socket => file.identity,
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         // The way there has changed between two calls.
-        _ => Err(Error::denied(format!(
-            "the socket is not where it was bound, at {}; expected a directory that nobody moves",
-            folder.path().join(name).display()
-        ))),
+        _ => {
+            return Err(Error::denied(format!(
+                "the socket is not where it was bound, at {}; expected a directory that nobody moves",
+                folder.path().join(name).display()
+            )));
+        }
+    };
+    let made_by = std::process::id();
+    let rendezvous = Rendezvous { folder: folder.clone(), name: name.to_owned(), identity, made_by };
+    if config.shared {
+        folder.set_mode(name, OTHERS_SEND)?;
     }
+    Ok((socket, rendezvous))
 }
 
 /// Removes the socket of a dead server. Whatever else is there is left alone.
@@ -133,7 +131,7 @@ fn take_over(folder: &Folder, name: &str, address: &UnixAddr) -> Result<()> {
             if found.kind == Kind::Socket { "a socket" } else { "no socket" }
         )));
     }
-    match probe(address) {
+    match probe(address)? {
         Err(Errno::ENOENT) => Ok(()),
         Err(Errno::ECONNREFUSED) => remove_dead(folder, name, found.identity),
         // It could be connected to, is another kind of socket, or takes datagrams of one peer only: it lives.
@@ -164,15 +162,16 @@ fn aside(name: &str) -> String {
 fn remove_leftover(folder: &Folder, aside: &str) {
     let is_ours = |file: &Entry| file.kind == Kind::Socket && file.uid == geteuid().as_raw();
     let is_dead =
-        || UnixAddr::new(&folder.path_to(aside)).and_then(|at| probe(&at)) == Err(Errno::ECONNREFUSED);
+        || UnixAddr::new(&folder.path_to(aside)).and_then(|at| probe(&at)) == Ok(Err(Errno::ECONNREFUSED));
     if folder.look(aside).is_ok_and(|file| is_ours(&file)) && is_dead() {
         let _ = folder.remove(aside);
     }
 }
 
-/// Asks whether anybody has a socket there.
-fn probe(address: &UnixAddr) -> nix::Result<()> {
-    connect(datagram_socket()?.as_raw_fd(), address)
+/// What comes of connecting there; outside, that it could not be tried.
+fn probe(address: &UnixAddr) -> nix::Result<nix::Result<()>> {
+    let probe = datagram_socket()?;
+    Ok(connect(probe.as_raw_fd(), address))
 }
 
 fn in_use(folder: &Folder, name: &str) -> Error {

@@ -133,6 +133,14 @@ impl Server {
     ///
     /// # Errors
     /// As [`recv_info`](Self::recv_info).
+    pub fn recv_borrowed(&mut self) -> Result<(Sender, &[u8])> {
+        self.recv_borrowed_by(self.receive)
+    }
+
+    /// [`recv_borrowed`](Self::recv_borrowed) with a deadline of its own.
+    ///
+    /// # Errors
+    /// As there.
     pub fn recv_borrowed_by(&mut self, deadline: Deadline) -> Result<(Sender, &[u8])> {
         self.must_be_open().map_err(|error| error.about("recv_info", &self.door.address))?;
         let Self { socket, from, inbox, door, waiting, more, .. } = self;

@@ -48,10 +48,18 @@ fn the_kernel_says_who_sent_a_datagram_and_where_an_answer_goes() {
         assert_eq!(sender.reply_to().path(), Some(&*stage.at("own")));
         assert_eq!(sender.reply_to().abstract_name(), None);
 
-        stage.client().send_info(b"x").unwrap();
+        let mut client = stage.client();
+        client.send_info(b"x").unwrap();
         let (sender, _) = next(&mut server);
-        assert!(sender.reply_to().abstract_name().is_some_and(|name| !name.is_empty()));
-        assert_eq!(sender.reply_to().path(), None);
+        let (path, name) = (sender.reply_to().path(), sender.reply_to().abstract_name());
+        if cfg!(all(target_os = "linux", not(hobnob_portable))) {
+            assert!(name.is_some_and(|name| !name.is_empty()) && path.is_none(), "{sender:?}");
+        } else {
+            let path = path.unwrap();
+            assert!(path.exists() && name.is_none(), "{sender:?}");
+            drop(client);
+            assert!(!path.exists(), "a client takes its address away");
+        }
         assert!(!sender.reply_to().is_none());
     });
 }
@@ -106,6 +114,35 @@ fn a_client_that_does_not_read_loses_its_answers_and_holds_up_nobody() {
         let (sender, _) = next(&mut server);
         server.send_info(&sender, b"answer").unwrap();
         assert_eq!(said(&other), b"answer");
+    });
+}
+
+/// As the documentation of the crate admits.
+#[test]
+fn answers_left_unread_use_up_the_servers_send_buffer_until_their_clients_end() {
+    watched("answers_left_unread_use_up_the_servers_send_buffer_until_their_clients_end", || {
+        let stage = Stage::new();
+        let mut server = stage.server();
+        let mut answer_new = |name: &str| {
+            let client = stage.stranger(name);
+            client.send_to(b"ask", stage.socket()).unwrap();
+            let (sender, _) = next(&mut server);
+            (client, server.send_info(&sender, &[7; 30_000]), sender)
+        };
+        let mut deaf = Vec::new();
+        // Each has an empty queue: what is full is our own buffer.
+        let (refused, to) = loop {
+            let (client, answered, sender) = answer_new(&format!("deaf{}", deaf.len()));
+            deaf.push(client);
+            if answered.is_err() {
+                break (kind(answered), sender);
+            }
+        };
+        assert_eq!(refused, ErrorKind::WouldBlock);
+        let last = deaf.pop().unwrap();
+        drop(deaf);
+        server.send_info(&to, b"answer").unwrap();
+        assert_eq!(said(&last), b"answer");
     });
 }
 

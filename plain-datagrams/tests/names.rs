@@ -186,6 +186,52 @@ fn a_client_follows_a_link_to_a_server_and_believes_only_those_it_trusts() {
     });
 }
 
+/// As many descriptors as each step needs: at every number one step fails, says so, and leaves nothing behind.
+#[test]
+fn without_descriptors_nobody_is_said_to_be_there_and_nothing_is_left() {
+    if !is_alone("without_descriptors_nobody_is_said_to_be_there_and_nothing_is_left") {
+        return;
+    }
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let stage = Stage::new();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let next = std::fs::File::open("/dev/null").unwrap();
+    let free = std::os::fd::AsRawFd::as_raw_fd(&next) as u64;
+    drop(next);
+    let options = stage.options().shared(true);
+    let mut failed = 0;
+    for more in 0..50 {
+        drop(UnixDatagram::bind(stage.socket()).unwrap());
+        setrlimit(Resource::RLIMIT_NOFILE, free + more, hard).unwrap();
+        let made = stage.try_server(&options);
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+        match made {
+            Ok(mut server) => {
+                echoes(&stage, &mut server);
+                assert!(failed > 3, "{failed}");
+                return;
+            }
+            Err(error) => assert_eq!(*error.kind(), ErrorKind::TooManyOpen, "with {more} more: {error}"),
+        }
+        failed += 1;
+        let _ = std::fs::remove_file(stage.socket());
+        assert_eq!(stage.left(), Vec::<String>::new(), "with {more} more");
+    }
+    panic!("it never had enough");
+}
+
+/// Whether this is the process that was started for this test alone: the limit is one for all threads.
+fn is_alone(name: &str) -> bool {
+    const ALONE: &str = "HOBNOB_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    let ended = alone.args([name, "--exact", "--test-threads=1"]).env(ALONE, "1").output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    false
+}
+
 #[test]
 fn a_socket_that_another_has_put_in_our_place_is_not_removed() {
     watched("a_socket_that_another_has_put_in_our_place_is_not_removed", || {

@@ -3,13 +3,13 @@
 //!
 //! ```no_run
 //! # fn main() -> ipc_core::Result<()> {
-//! // First of all in `main`, before anything else is opened.
-//! for socket in socket_activation::listeners()? {
-//!     println!("{}", socket.name);
+//! if let Some(socket) = socket_activation::listener()? {
+//!     println!("on {}", socket.name);
 //!     // ServerOptions::listen_on(socket.descriptor) for a stream,
-//!     // datagrams::ServerOptions::receive_on(socket.descriptor) for datagrams; then
-//!     socket_activation::ready()?;
+//!     // datagrams::ServerOptions::receive_on(socket.descriptor) for datagrams.
 //! }
+//! // Once there is a server:
+//! socket_activation::ready()?;
 //! # Ok(())
 //! # }
 //! ```
@@ -49,6 +49,20 @@ pub fn listeners() -> Result<Vec<Passed>> {
         TAKEN.store(false, SeqCst);
         not_as_expected(&error)
     })
+}
+
+/// The descriptor that was passed, for a server that has one place; none as [`listeners`].
+///
+/// # Errors
+/// `BadDescriptor` as there, or several were passed; they are closed then.
+pub fn listener() -> Result<Option<Passed>> {
+    let mut passed = listeners()?;
+    if passed.len() <= 1 {
+        return Ok(passed.pop());
+    }
+    let names: Vec<_> = passed.iter().map(|passed| &*passed.name).collect();
+    let found = format!("one of {} that were passed: {}", names.len(), names.join(", "));
+    Err(ErrorKind::BadDescriptor { found, expected: "a single one".into() }.into())
 }
 
 fn take() -> io::Result<Vec<Passed>> {
