@@ -249,6 +249,7 @@ fn a_successors_fifo_and_folder_are_not_removed_by_its_predecessor() {
         fs::remove_dir(&path.clients).unwrap();
         let mut successor = path.server_of_another_directory().unwrap();
         drop(server);
+        assert_eq!(path.beside(), ["calc", "calc.clients"]);
         path.converses(&mut successor);
     });
 }
