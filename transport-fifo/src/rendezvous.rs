@@ -63,10 +63,7 @@ impl Rendezvous {
     /// taking it. First the FIFO: whoever has it there, and reads it, has the folder beside it.
     fn at_path(site: Site, config: &Config) -> Result<Self> {
         let dead = dead_predecessor(&site)?;
-        let left = site.folder.look(temporary(&site));
-        if left.is_ok_and(|left| left.kind == Kind::Fifo && left.uid == geteuid().as_raw()) {
-            site.folder.remove(temporary(&site))?;
-        }
+        clear_temporary(&site)?;
         let placed = place_fifo(&site, config, |temporary| put_in_place(&site, temporary, dead));
         let (reader, writer, identity) = placed.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => in_use(&site),
@@ -156,6 +153,25 @@ fn dead_predecessor(site: &Site) -> Result<Option<Identity>> {
         Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => Ok(Some(found.identity)),
         Err(error) => Err(error.into()),
         Ok(_) => Err(in_use(site)),
+    }
+}
+
+/// A FIFO of ours with the temporary name was left by a server that was killed; unless somebody reads it, who is just
+/// starting with a lease in another directory.
+fn clear_temporary(site: &Site) -> Result<()> {
+    let name = temporary(site);
+    // What cannot be held cannot be made there either, and that will say why.
+    let Ok(pinned) = Pinned::new(&site.folder, &name) else { return Ok(()) };
+    let left = pinned.look()?;
+    if left.kind != Kind::Fifo || left.uid != geteuid().as_raw() {
+        return Err(Error::denied(format!(
+            "{} is there, and is not a FIFO of ours; expected nothing under this temporary name",
+            site.folder.path().join(name).display()
+        )));
+    }
+    match pinned.open(Access::Write) {
+        Ok(_) => Err(in_use(site)),
+        Err(_) => Ok(site.folder.remove(&name)?),
     }
 }
 

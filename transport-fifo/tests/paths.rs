@@ -249,6 +249,7 @@ fn a_successors_fifo_and_folder_are_not_removed_by_its_predecessor() {
         fs::remove_dir(&path.clients).unwrap();
         let mut successor = path.server_of_another_directory().unwrap();
         drop(server);
+        assert_eq!(path.beside(), ["calc", "calc.clients"]);
         path.converses(&mut successor);
     });
 }
@@ -263,6 +264,26 @@ fn a_server_of_another_directory_keeps_its_path_and_its_folder() {
             assert!(matches!(kind_of(&path.server()), Some(ErrorKind::NameInUse { holder: None, .. })));
         }
         path.converses(&mut server);
+    });
+}
+
+/// Whoever starts at the same time in another directory makes its FIFO under the same temporary name.
+#[test]
+fn a_temporary_fifo_is_removed_only_if_it_is_ours_and_nobody_reads_it() {
+    watched("a_temporary_fifo_is_removed_only_if_it_is_ours_and_nobody_reads_it", || {
+        let path = Path::new();
+        let temporary = path.fifo.with_file_name(".tmp-calc");
+        fs::write(&temporary, "precious").unwrap();
+        denies(&path.server(), ".tmp-calc is there, and is not a FIFO of ours");
+        assert_eq!(fs::read_to_string(&temporary).unwrap(), "precious");
+        fs::remove_file(&temporary).unwrap();
+        mkfifo(&temporary, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        let starting = open(&temporary, false);
+        assert!(matches!(kind_of(&path.server()), Some(ErrorKind::NameInUse { holder: None, .. })));
+        assert_eq!(fs::metadata(&temporary).unwrap().ino(), starting.metadata().unwrap().ino());
+        drop(starting);
+        path.converses(&mut path.server().unwrap());
+        assert_eq!(path.beside(), [""; 0]);
     });
 }
 
