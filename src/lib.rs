@@ -13,7 +13,7 @@ pub use ipc_core::{
     Address, ClientFile, ConnectOptions, Deadline, Error, ErrorKind, EventHandler, EventOptions, Holder,
     Interest, Interests, IpcConnecting, IpcConnection, IpcDial, IpcReceiver, IpcSender, IpcServer, Left,
     Limits, Mailbox, Name, Peer, PeerPid, Proof, Refusal, Reply, Result, Seams, Served, ServerOptions,
-    ServerStats, StopHandle, Traffic, VARIABLE, WaitStrategy, WhenFull, Wire, serve, serve_events,
+    ServerStats, StopHandle, Target, Traffic, VARIABLE, WaitStrategy, WhenFull, Wire, serve, serve_events,
 };
 
 /// With the feature `faulty` every transport that an address chooses is behind `Faulty`, so that a program need not be

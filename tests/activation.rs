@@ -280,10 +280,11 @@ fn a_transport_without_sockets_at_paths_refuses_a_descriptor() {
 fn a_datagram_server_is_started_on_its_socket_too() {
     watched("a_datagram_server_is_started_on_its_socket_too", || {
         let manager = Manager::new();
-        let server = manager.house.command("datagram_echo", &[]);
+        let server = manager.house.command("echo_server", &[]);
         let address = format!("dgram:{}", manager.socket());
         let pass = format!("datagram:{}", manager.socket());
-        let arguments = ["--pass", &pass, "--", server.get_program().to_str().unwrap(), &address];
+        let arguments =
+            ["--pass", &pass, "--", server.get_program().to_str().unwrap(), "--wire", "raw", &address];
         let mut command = manager.house.command("activate", &arguments);
         command.env("NOTIFY_SOCKET", manager.house.place("told"));
         let _running = Running(command.stdout(Stdio::null()).spawn().unwrap());

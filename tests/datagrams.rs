@@ -22,7 +22,7 @@ use house::{House, Program, parsed, said, skipped};
 use nix::sys::signal::Signal;
 
 fn serve(house: &House, address: &str) -> Program {
-    let mut server = Program::start(&mut house.command("datagram_echo", &[address]));
+    let mut server = Program::start(&mut house.command("echo_server", &["--wire", "raw", address]));
     server.wait_for("listening on");
     server
 }

@@ -1,19 +1,23 @@
 //! Echoes every message of every client: `echo_server ADDRESS`, such as `calc`, `unix:calc` or `fifo:calc`; with
-//! `--wire raw` or `--wire line` also those of clients that never heard of hobnob.
+//! `--wire raw` or `--wire line` also those of clients that never heard of hobnob. `--wire raw dgram:/PATH` echoes plain
+//! datagrams (feature `datagrams`).
+
+#[cfg(feature = "datagrams")]
+mod datagrams;
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use hobnob::{
-    Address, AnyConnection, AnyServer, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result,
-    ServerOptions, StopHandle, Wire,
+    Address, AnyConnection, AnyServer, IpcConnection, IpcReceiver, IpcSender, IpcServer, Peer, Result,
+    ServerOptions, StopHandle, Target, Wire,
 };
 use nix::unistd::geteuid;
 
 /// Echoes every message of every client until SIGINT or SIGTERM.
 #[derive(Parser)]
 struct Arguments {
-    /// NAME, SCHEME:NAME, unix:/PATH or fifo:/PATH
+    /// NAME, SCHEME:NAME, SCHEME:/PATH or tcp:HOST:PORT
     address: Address,
     /// How messages look on the way: native, raw, line or fixed:SIZE
     #[arg(long, default_value_t)]
@@ -31,6 +35,13 @@ enum Allow {
     Any,
 }
 
+impl Allow {
+    fn rule(self) -> impl Fn(&Peer) -> bool + Send + Sync + 'static {
+        let us = geteuid().as_raw();
+        move |peer| matches!(self, Self::Any) || peer.uid == Some(us)
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     env_logger::init();
@@ -46,12 +57,19 @@ fn main() -> ExitCode {
 fn run(Arguments { address, wire, allow }: &Arguments) -> Result<()> {
     // First of all: threads inherit the blocked signals.
     let stop = StopHandle::on_interrupt()?;
-    let (us, any) = (geteuid().as_raw(), matches!(allow, Allow::Any));
-    let options = ServerOptions::new().wire(*wire).allow(move |peer| any || peer.uid == Some(us));
+    #[cfg(feature = "datagrams")]
+    if address.scheme() == Some("dgram") && *wire == Wire::Raw {
+        return datagrams::run(address, *allow, &stop);
+    }
+    let options = ServerOptions::new().wire(*wire).allow(allow.rule());
     let mut server = serve_at(address, options)?;
     server.stop_with(&stop);
     log::info!("serving as {}", server.address());
-    println!("listening on {address}");
+    match address.target() {
+        // It has another port by now.
+        Target::HostPort(_, 0) => println!("listening on {}", server.address()),
+        _ => println!("listening on {address}"),
+    }
     #[cfg(feature = "activation")]
     hobnob::activation::ready()?;
     let served = hobnob::serve(server, Duration::from_secs(2), echo)?;

@@ -1,37 +1,15 @@
-//! Echoes every datagram to whoever sent it: `datagram_echo ADDRESS`, such as `dgram:calc` or `dgram:/tmp/echo.sock`.
+//! Plain datagrams: there are no connections, so each is answered on its own.
 
-use std::process::ExitCode;
-
-use clap::Parser;
 use hobnob::{
     Address, ErrorKind, Result, StopHandle,
     datagrams::{Server, ServerOptions},
 };
 
-/// Echoes every datagram of our own user until SIGINT or SIGTERM.
-#[derive(Parser)]
-struct Arguments {
-    /// dgram:NAME or dgram:/PATH
-    address: Address,
-}
+use crate::Allow;
 
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    env_logger::init();
-    match run(&arguments.address) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("datagram_echo: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(address: &Address) -> Result<()> {
-    // First of all: threads inherit the blocked signals.
-    let stop = StopHandle::on_interrupt()?;
-    let mut server = Server::new_server_with(address, &options()?)?;
-    server.stop_with(&stop);
+pub fn run(address: &Address, allow: Allow, stop: &StopHandle) -> Result<()> {
+    let mut server = serve_at(address, ServerOptions::new().allow(allow.rule()))?;
+    server.stop_with(stop);
     println!("listening on {address}");
     #[cfg(feature = "activation")]
     hobnob::activation::ready()?;
@@ -44,14 +22,13 @@ fn run(address: &Address) -> Result<()> {
 }
 
 /// On the socket that a service manager has passed, if one has.
-fn options() -> Result<ServerOptions> {
-    let options = ServerOptions::new();
+fn serve_at(address: &Address, options: ServerOptions) -> Result<Server> {
     #[cfg(feature = "activation")]
     let options = match hobnob::activation::listener()? {
         Some(passed) => options.receive_on(passed.descriptor),
         None => options,
     };
-    Ok(options)
+    Server::new_server_with(address, &options)
 }
 
 fn echo(server: &mut Server) -> Result<()> {
