@@ -26,7 +26,7 @@ fn say(stranger: &OwnedFd, record: &[u8]) {
 }
 
 fn pattern(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|at| (at * 31 >> 3) as u8 ^ at as u8).collect()
+    (0..bytes).map(|at| ((at * 31) >> 3) as u8 ^ at as u8).collect()
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn descriptors_that_a_peer_sends_are_closed() {
             let ((stranger, mut us), marked) = (stranger_and_us(), Marked::new());
             send_with(&stranger, b"take these", &[marked.number(); 253]);
             assert_eq!(receive(&mut us, rooms).unwrap().unwrap(), b"take these");
-            marked.is_closed_everywhere();
+            marked.must_be_closed_everywhere();
         }
     });
 }
