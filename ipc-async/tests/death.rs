@@ -113,5 +113,5 @@ rows! {
     seqpacket: transport_unix::seqpacket::Seqpacket,
     dgram: transport_unix::dgram::Dgram,
     fifo: transport_fifo::Fifo,
-    inproc: transport_inproc::Inproc,
+    inproc: transport_inproc::Inproc
 }

@@ -29,6 +29,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod at_path;
 mod call;
 mod client_file;
 pub mod dgram;
