@@ -189,4 +189,10 @@ macro_rules! rows {
     };
 }
 
-rows! { unix: transport_unix::Unix, fifo: transport_fifo::Fifo, inproc: transport_inproc::Inproc }
+rows! {
+    unix: transport_unix::Unix,
+    seqpacket: transport_unix::seqpacket::Seqpacket,
+    dgram: transport_unix::dgram::Dgram,
+    fifo: transport_fifo::Fifo,
+    inproc: transport_inproc::Inproc
+}

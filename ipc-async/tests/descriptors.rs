@@ -79,9 +79,13 @@ fn returns_to_where_it_was<R: Fresh, T: Transport>(each: usize) {
 fn an_idle_connection_has_the_transports_descriptors_only() {
     conformance::watched("an_idle_connection", || {
         returns_to_where_it_was::<Tokio, transport_unix::Unix>(1);
+        returns_to_where_it_was::<Tokio, transport_unix::seqpacket::Seqpacket>(1);
+        returns_to_where_it_was::<Tokio, transport_unix::dgram::Dgram>(3);
         returns_to_where_it_was::<Tokio, transport_fifo::Fifo>(2);
         returns_to_where_it_was::<Tokio, transport_inproc::Inproc>(2);
         returns_to_where_it_was::<Smol, transport_unix::Unix>(1);
+        returns_to_where_it_was::<Smol, transport_unix::seqpacket::Seqpacket>(1);
+        returns_to_where_it_was::<Smol, transport_unix::dgram::Dgram>(3);
         returns_to_where_it_was::<Smol, transport_fifo::Fifo>(2);
         returns_to_where_it_was::<Smol, transport_inproc::Inproc>(2);
     });

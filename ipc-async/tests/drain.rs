@@ -71,6 +71,8 @@ fn everywhere<T: Transport>() {
 fn what_was_accepted_leaves_during_the_drain() {
     watched("what_was_accepted_leaves_during_the_drain", || {
         everywhere::<transport_unix::Unix>();
+        everywhere::<transport_unix::seqpacket::Seqpacket>();
+        everywhere::<transport_unix::dgram::Dgram>();
         everywhere::<transport_fifo::Fifo>();
         everywhere::<transport_inproc::Inproc>();
     });

@@ -23,7 +23,7 @@ use transport_faulty::{Fault, Faulty, Trace};
 /// What is said after the handshake.
 const WORDS: [&[u8]; 4] = [b"one", b"", b"three and more", b"4"];
 
-fn each_transport(name: &'static str, test: [fn(); 3]) {
+fn each_transport(name: &'static str, test: [fn(); 5]) {
     watched(name, || test.iter().for_each(|test| test()));
 }
 
@@ -34,6 +34,8 @@ macro_rules! over_each_transport {
             fn $promise() {
                 each_transport(stringify!($promise), [
                     self::promised::$promise::<transport_unix::Unix>,
+                    self::promised::$promise::<transport_unix::seqpacket::Seqpacket>,
+                    self::promised::$promise::<transport_unix::dgram::Dgram>,
                     self::promised::$promise::<transport_fifo::Fifo>,
                     self::promised::$promise::<transport_inproc::Inproc>,
                 ]);

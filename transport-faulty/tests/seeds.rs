@@ -31,6 +31,16 @@ fn unix() {
 }
 
 #[test]
+fn seqpacket() {
+    every_seed::<transport_unix::seqpacket::Seqpacket>("seqpacket");
+}
+
+#[test]
+fn dgram() {
+    every_seed::<transport_unix::dgram::Dgram>("dgram");
+}
+
+#[test]
 fn fifo() {
     every_seed::<transport_fifo::Fifo>("fifo");
 }

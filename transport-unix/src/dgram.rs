@@ -6,7 +6,7 @@
 //! connection is kept, and nothing more is said on it: its end tells each side that the other is gone, of which a
 //! receiver of datagrams hears nothing.
 //!
-//! A connection takes three descriptors on each side. An event loop of your own that watches the one that `AsFd` gives
+//! A connection takes three descriptors on each side, and a server four more for the next one. An event loop of your own that watches the one that `AsFd` gives
 //! sees messages and goodbyes; a peer that dies without a goodbye shows when you try to receive.
 //!
 //! This is for programs that both use hobnob. `dgram:/PATH` is not a place where others can send datagrams to.

@@ -1,4 +1,4 @@
-//! hobnob over AF_UNIX stream sockets (unix(7)).
+//! hobnob over AF_UNIX sockets (unix(7)): streams here, records in [`seqpacket`], datagrams in [`dgram`].
 //!
 //! A name's rendezvous is the socket `sock` in the server's folder, bound under another name and renamed once it
 //! listens, so that it is never there without answering. The client binds its own socket to a file in `clients/`
@@ -29,6 +29,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod at_path;
 mod call;
 mod client_file;
 pub mod dgram;

@@ -4,35 +4,25 @@ use std::{
     io,
     os::{
         fd::AsFd,
-        unix::{
-            ffi::OsStrExt,
-            fs::{FileTypeExt, MetadataExt},
-            net::UnixListener,
-        },
+        unix::{ffi::OsStrExt, fs::MetadataExt, net::UnixListener},
     },
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use ipc_core::{
-    Arrival, ClientFile, Config, Error, ErrorKind, Folder, Given, Interest, Interests, Place, Refusal,
-    Result, Sweeper, TEMPORARY, Up, Wait, base_name, make_clients_folder,
+    Arrival, ClientFile, Config, Error, Folder, Given, Interest, Interests, Place, Refusal, Result, Sweeper,
+    TEMPORARY, Up, Wait, base_name, make_clients_folder,
 };
-
 use nix::{errno::Errno, sys::socket::SockType};
 
-use crate::{
-    client_file,
-    peer::peer_of,
-    road::Road,
-    socket::{listening, nonblocking},
-};
+use crate::{at_path, client_file, peer::peer_of, road::Road, socket::listening};
 
 /// The rendezvous in a server's folder.
 pub(crate) const SOCKET: &str = "sock";
 
 /// To connect one must be allowed to write (unix(7)).
-const OTHERS_CONNECT: u32 = 0o622;
+pub(crate) const OTHERS_CONNECT: u32 = 0o622;
 
 /// Takes clients in.
 #[derive(Debug)]
@@ -48,7 +38,7 @@ pub struct Listener<R: Road> {
 
 /// The name in the file system, and what it was when we made it: it is only removed while it is still that.
 #[derive(Debug)]
-enum Rendezvous {
+pub(crate) enum Rendezvous {
     Leased(Folder, (u64, u64)),
     Path(PathBuf, (u64, u64)),
     /// Somebody else's, who may give it to another server after us.
@@ -63,7 +53,7 @@ pub(crate) fn listen<R: Road>(place: &Place, config: &Config) -> Result<Listener
         Place::Folder(folder, _) => listen_in(R::MEETS_BY, folder, config)?,
         Place::Path(path) => match &config.given {
             Some(given) => listen_on(given, path)?,
-            None => listen_at(R::MEETS_BY, path, config)?,
+            None => at_path::listen_at(R::MEETS_BY, path, config)?,
         },
         _ => return Err(Error::bad_address("expected a name or a path")),
     };
@@ -72,7 +62,7 @@ pub(crate) fn listen<R: Road>(place: &Place, config: &Config) -> Result<Listener
 }
 
 /// The socket, where it can be found, and the folder for clients' files.
-type Open = (UnixListener, Rendezvous, Option<Folder>);
+pub(crate) type Open = (UnixListener, Rendezvous, Option<Folder>);
 
 fn listen_in(kind: SockType, folder: &Folder, config: &Config) -> Result<Open> {
     let clients = match config.client_file {
@@ -106,111 +96,8 @@ fn listen_on(given: &Given, path: &Path) -> Result<Open> {
     Ok((socket, Rendezvous::Given, None))
 }
 
-/// A path outside our directory. The lease on it is held already, so no other hobnob server is taking it; but one
-/// that knows nothing of leases may be serving it: that is asked by connecting.
-fn listen_at(kind: SockType, path: &Path, config: &Config) -> Result<Open> {
-    let dead = match std::fs::symlink_metadata(path) {
-        Ok(found) => {
-            must_be_dead(kind, path, &found)?;
-            Some((found.dev(), found.ino()))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error.into()),
-    };
-    let temporary = temporary_beside(path);
-    // Under the lease, a socket of ours with this name was left by a server that was killed.
-    if std::fs::symlink_metadata(&temporary).is_ok_and(|left| is_our_socket(&left)) {
-        std::fs::remove_file(&temporary)?;
-    }
-    let socket = listening(kind, &temporary).map_err(|error| unfit(path, error))?;
-    let made = std::fs::symlink_metadata(&temporary).and_then(|file| {
-        if config.shared {
-            let_others_connect(&temporary)?;
-        }
-        put_in_place(&temporary, path, dead)?;
-        Ok((file.dev(), file.ino()))
-    });
-    let identity = made.inspect_err(|_| {
-        let _ = std::fs::remove_file(&temporary);
-    });
-    let identity = identity.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => in_use(path),
-        _ => error.into(),
-    })?;
-    Ok((socket, Rendezvous::Path(path.to_owned(), identity), None))
-}
-
-/// Others may write to the parent directory perhaps: `set_mode` follows no link there.
-fn let_others_connect(socket: &Path) -> io::Result<()> {
-    let parent = Folder::open(&socket.parent().unwrap_or(Path::new("/")).canonicalize()?)?;
-    // The lease was taken under a name in plain text, so the temporary one is that, too.
-    parent.set_mode(base_name(socket).unwrap_or_default(), OTHERS_CONNECT)
-}
-
-fn must_be_dead(kind: SockType, path: &Path, found: &std::fs::Metadata) -> Result<()> {
-    let uid = nix::unistd::geteuid();
-    if !is_our_socket(found) {
-        return Err(Error::denied(format!(
-            "{} is there, belongs to uid {} and is {}; expected nothing, or a dead server's socket of uid {uid}",
-            path.display(),
-            found.uid(),
-            if found.file_type().is_socket() { "a socket" } else { "no socket" }
-        )));
-    }
-    let probe = nonblocking(kind)?;
-    let there = nix::sys::socket::UnixAddr::new(path)?;
-    match nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&probe), &there) {
-        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(()),
-        // It answered, or has a full backlog, or is a socket of another type: somebody is there.
-        _ => Err(in_use(path)),
-    }
-}
-
-fn in_use(path: &Path) -> Error {
-    ErrorKind::NameInUse { name: path.display().to_string(), holder: None }.into()
-}
-
-fn is_our_socket(file: &std::fs::Metadata) -> bool {
-    file.file_type().is_socket() && file.uid() == nix::unistd::geteuid().as_raw()
-}
-
-fn temporary_beside(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(TEMPORARY);
-    name.push(path.file_name().unwrap_or_default());
-    path.with_file_name(name)
-}
-
-/// Renames over the dead socket that was found, or over nothing. Servers of another runtime directory, or of
-/// another library, hold no lease of ours: what has come in the meantime is left alone.
-fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::Result<()> {
-    let taken = || io::Error::from(io::ErrorKind::AddrInUse);
-    if dead.is_some() {
-        let found = std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino())).ok();
-        return if found == dead || found.is_none() {
-            std::fs::rename(temporary, path)
-        } else {
-            Err(taken())
-        };
-    }
-    #[cfg(all(target_os = "linux", not(hobnob_portable)))]
-    {
-        use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-        renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE).map_err(|errno| {
-            match errno {
-                Errno::EEXIST => taken(),
-                errno => errno.into(),
-            }
-        })
-    }
-    // A second name for the socket, which does not replace anything either.
-    #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
-    std::fs::hard_link(temporary, path)
-        .map_err(|error| if error.kind() == io::ErrorKind::AlreadyExists { taken() } else { error })
-        .and_then(|()| std::fs::remove_file(temporary))
-}
-
 /// `bind` failed: a path that is too long is told apart.
-fn unfit(path: &Path, error: io::Error) -> Error {
+pub(crate) fn unfit(path: &Path, error: io::Error) -> Error {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENAMETOOLONG) => too_long(path),
         _ => error.into(),
@@ -300,26 +187,5 @@ impl<R: Road> Listener<R> {
 impl<R: Road> Wait for Listener<R> {
     fn interests<'a>(&'a self, into: &mut Interests<'a>) {
         into.add(self.socket.as_fd(), Interest::Readable);
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    /// Between the look and the rename somebody else may come, who holds no lease of ours.
-    #[test]
-    fn what_came_to_a_path_in_the_meantime_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let (temporary, path) = (dir.path().join("temporary"), dir.path().join("calc.sock"));
-        let _ours = UnixListener::bind(&temporary).unwrap();
-        std::fs::write(&path, "somebody's").unwrap();
-        let refused = put_in_place(&temporary, &path, None).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
-        assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
-        std::fs::remove_file(&path).unwrap();
-        put_in_place(&temporary, &path, None).unwrap();
-        assert!(path.exists() && !temporary.exists());
     }
 }

@@ -106,7 +106,7 @@ fn bytes_and_descriptors_on_the_connection_are_refused_and_the_next_client_is_se
             while server.stats().refused(Refusal::Malformed) == before {
                 assert_eq!(kind_of(&server.try_accept_client()), Some(&ErrorKind::WouldBlock));
             }
-            marked.until_closed_everywhere();
+            marked.must_be_closed_everywhere();
             let _ = stage.pair(&mut server);
         }
     });
@@ -193,7 +193,7 @@ fn a_server_that_gives_something_else_than_two_datagram_sockets_is_a_protocol_er
             // Nothing of what comes is kept.
             let all: Vec<_> = std::iter::once(marked.number()).chain(descriptors).collect();
             impostor.sends(word, &all);
-            marked.until_closed_everywhere();
+            marked.must_be_closed_everywhere();
         }
         assert!(matches!(impostor.sends(&[1], &[good[0]; 253]), ErrorKind::Protocol { .. }));
         assert!(matches!(

@@ -120,7 +120,7 @@ fn descriptors_that_a_peer_sends_are_closed() {
             let ((stranger, mut us), marked) = (stranger_and_us(), Marked::new());
             send_with(&stranger, b"take these", &[marked.number(); 253]);
             assert_eq!(receive(&mut us, rooms).unwrap().unwrap(), b"take these");
-            marked.until_closed_everywhere();
+            marked.must_be_closed_everywhere();
         }
     });
 }

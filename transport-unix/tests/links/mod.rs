@@ -84,7 +84,7 @@ impl Marked {
     }
 
     /// Waits until nobody has the writing end any more.
-    pub fn until_closed_everywhere(self) {
+    pub fn must_be_closed_everywhere(self) {
         let Self { mut reader, writer } = self;
         drop(writer);
         assert_eq!(io::Read::read(&mut reader, &mut [0]).unwrap(), 0);
