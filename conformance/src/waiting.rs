@@ -8,7 +8,8 @@ use std::{
 };
 
 use ipc_core::{
-    ConnectOptions, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, StopHandle,
+    ConnectOptions, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Result,
+    StopHandle,
     frame::{FrameKind, header},
 };
 use nix::{
@@ -40,10 +41,15 @@ pub fn deadline_is_kept_and_not_early<S: Subject>() {
     let mut server = stage.server();
     let (mut client, _served) = stage.pair(&mut server);
     let span = Duration::from_millis(30);
-    let timed = |what: &str, call: &mut dyn FnMut() -> Option<ErrorKind>| {
+    // A road that is full may find some more room as time goes by: TCP does.
+    let timed = |what: &str, call: &mut dyn FnMut() -> Option<ErrorKind>| loop {
         let began = Instant::now();
-        assert_eq!(call(), Some(ErrorKind::TimedOut), "{what}");
-        assert!(began.elapsed() >= span, "{what} gave up early");
+        let ended = call();
+        if ended.is_some() {
+            assert_eq!(ended, Some(ErrorKind::TimedOut), "{what}");
+            assert!(began.elapsed() >= span, "{what} gave up early");
+            break;
+        }
     };
     timed("accept", &mut || kind_of(&server.accept_client_by(span.into())).cloned());
     timed("receive", &mut || kind_of(&client.recv_borrowed_by(Deadline::Within(span))).cloned());
@@ -110,7 +116,7 @@ pub fn a_stop_handle_ends_every_wait<S: Subject>() {
         let waits = [
             scope.spawn(|| kind_of(&server.accept_client()).cloned()),
             scope.spawn(|| kind_of(&receiving.recv_info(&mut Vec::new())).cloned()),
-            scope.spawn(|| kind_of(&sending.send_info(b"x")).cloned()),
+            scope.spawn(|| until_it_fails(|| sending.send_info(b"x"))),
         ];
         stop.stop();
         for wait in waits {
@@ -218,7 +224,7 @@ pub fn a_peer_that_stalls_is_given_up<S: Subject>() {
     let silence = served.recv_borrowed_by(Deadline::Within(Duration::from_millis(200))).map(|_| ());
     assert_eq!(kind_of(&silence), Some(&ErrorKind::TimedOut), "silence between messages is no stall");
     fill(&mut served);
-    assert_eq!(kind_of(&served.send_info(&pattern(1, 5000))), Some(&ErrorKind::Stalled));
+    assert_eq!(until_it_fails(|| served.send_info(&pattern(1, 5000))), Some(ErrorKind::Stalled));
     assert_eq!(
         kind_of(&served.try_send_info(b"more")),
         Some(&ErrorKind::Stalled),
@@ -241,6 +247,15 @@ pub fn a_peer_that_stalls_is_given_up<S: Subject>() {
     assert_eq!(kind_of(&served.recv_borrowed()), Some(&ErrorKind::Stalled));
     half.write(&[0; 86]);
     assert_eq!(kind_of(&served.recv_borrowed()), Some(&ErrorKind::Stalled), "and that is the end of it");
+}
+
+/// How a send fails at last: a road that is full may find some more room as time goes by.
+fn until_it_fails(mut send: impl FnMut() -> Result<()>) -> Option<ErrorKind> {
+    loop {
+        if let Err(error) = send() {
+            return Some(error.kind().clone());
+        }
+    }
 }
 
 pub fn a_watched_peer_is_heard_to_its_last_word<S: Subject>() {

@@ -236,13 +236,9 @@ impl<T: Transport> Operation for Receive<'_, T> {
 impl<T: Transport> Drop for Intake<T> {
     fn drop(&mut self) {
         // In a forked child the connection is still the parent's. A peer that said goodbye sends no more.
-        if self.stage == Stage::Over || self.shared.made_by != std::process::id() {
-            return;
+        if self.stage != Stage::Over && self.shared.made_by == std::process::id() {
+            self.rx.finish();
         }
-        if self.stage == Stage::Open {
-            self.rx.discard();
-        }
-        self.rx.finish();
     }
 }
 

@@ -178,7 +178,14 @@ fn push<T: Transport>(
         let begins = outlet.outbox.put(kind, length(body), body);
         return drive(&mut Flush(outlet), deadline, waiting).or_else(|error| {
             let nothing_left = outlet.outbox.take_back(begins);
-            if nothing_left || !gave_up(&error) { Err(error) } else { Ok(()) }
+            if !nothing_left && gave_up(&error) {
+                return Ok(());
+            }
+            if !nothing_left {
+                // It broke inside this frame: that was not accepted, and all before it has left.
+                outlet.outbox.clear();
+            }
+            Err(error)
         });
     }
     let wire = outlet.outbox.wire();

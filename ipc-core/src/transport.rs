@@ -253,10 +253,6 @@ pub trait Rx: Wait + AsFd {
     /// we had sent.
     fn try_recv(&mut self, rooms: &mut [IoSliceMut<'_>], may_block: bool) -> io::Result<Got>;
 
-    /// Takes what is unread away, without waiting for more: nobody wants it, and nothing is wrong with it. For roads
-    /// where it would harm what was sent the other way.
-    fn discard(&mut self) {}
-
     /// Ends this direction: the peer's sends fail from now on.
     fn finish(&mut self) {}
 }

@@ -94,12 +94,6 @@ impl<H: ipc_core::Rx> ipc_core::Rx for Rx<H> {
         Ok(got)
     }
 
-    fn discard(&mut self) {
-        if let Some(half) = self.0.alive() {
-            half.discard();
-        }
-    }
-
     fn finish(&mut self) {
         self.0.finish();
     }

@@ -122,8 +122,9 @@ impl ipc_core::Rx for Rx {
         }
     }
 
-    /// So that closing the socket resets nothing: what we have sent is perhaps still on the way.
-    fn discard(&mut self) {
+    /// TCP has no word for "I receive no more". But what is unread is taken away, so that closing the socket resets
+    /// nothing: what we have sent is perhaps still on the way.
+    fn finish(&mut self) {
         let mut room = [0; DISCARDED];
         for _ in 0..DISCARDS {
             match recv(self.0.as_raw_fd(), &mut room, MsgFlags::MSG_DONTWAIT) {

@@ -19,12 +19,15 @@ use crate::endpoint::is_loopback;
 /// Listens at `at`, and does not wait.
 pub(crate) fn listening(at: SocketAddr) -> io::Result<TcpListener> {
     let socket = nonblocking(at)?;
+    // Connections of a server that is gone keep its port for a minute (TIME_WAIT), unless both it and the next have this
+    // set. Never SO_REUSEPORT, with which two servers could share a port.
+    let reuse = || setsockopt(&socket, ReuseAddr, &true);
     if at.port() != 0 {
-        // Connections of a server that is gone keep its port for a minute (TIME_WAIT). Never SO_REUSEPORT, with which
-        // two servers could share a port.
-        setsockopt(&socket, ReuseAddr, &true)?;
+        reuse()?;
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(at))?;
+    // Only now, where the port is to be free: two servers could be given the same one.
+    reuse()?;
     // As many as the system allows: who finds the backlog full is heard again after a second only.
     listen(&socket, Backlog::MAXCONN)?;
     Ok(socket.into())

@@ -99,6 +99,9 @@ fn a_client_believes_no_file_that_a_server_would_not_have_made() {
         nix::unistd::mkfifo(&address, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
         denied("an address that is a FIFO");
         fs::remove_file(&address).unwrap();
+        fs::create_dir(&address).unwrap();
+        denied("an address that is a directory");
+        fs::remove_dir(&address).unwrap();
         assert!(matches!(kind_of(&stage.connect()), Some(ErrorKind::NoSuchServer { .. })), "no address");
     });
 }

@@ -234,10 +234,11 @@ fn a_port_has_one_server_and_the_next_can_follow_at_once() {
             let second = serve(&at, open());
             let expected = ErrorKind::NameInUse { name: at["tcp:".len()..].to_owned(), holder: None };
             assert_eq!(kind_of(&second), Some(&expected));
-            let (client, served) = pair(&mut server, trusting());
-            // Who closes first keeps the port for a minute.
+            let (mut client, served) = pair(&mut server, trusting());
+            // Who closes first, and is not told of anything later, keeps the port for a minute.
             drop(served);
-            drop(client);
+            assert_eq!(client.recv_borrowed().unwrap(), None);
+            client.abandon();
             drop(server);
             server = serve(&at, open()).unwrap();
         }
