@@ -85,6 +85,20 @@ fn a_client_that_never_heard_of_hobnob_gets_its_own_bytes_back() {
     });
 }
 
+/// It has no client file, and there is no place for one.
+#[test]
+fn the_socket_of_a_name_is_one_for_strangers_too() {
+    watched("the_socket_of_a_name_is_one_for_strangers_too", || {
+        let house = House::new();
+        let options = ServerOptions::new().directory(house.names()).wire(LINES).allow(|_| true);
+        let mut server = AnyServer::new_server_with(&parsed("unix:calc"), &options).unwrap();
+        let mut client = UnixStream::connect(house.names().join("calc/sock")).unwrap();
+        client.write_all(b"hello\n").unwrap();
+        assert_eq!(server.accept_client().unwrap().recv_borrowed().unwrap(), Some(&b"hello"[..]));
+        assert!(!house.names().join("calc/clients").exists());
+    });
+}
+
 /// What is no whole message is nobody's.
 #[test]
 fn half_a_line_is_not_echoed_and_the_next_client_is_served() {

@@ -178,7 +178,6 @@ macro_rules! conformance_of_wires {
             death_inside_a_message_is_truncated_on_every_wire
             a_line_over_the_limit_is_told_before_its_end_has_come
             what_lies_unread_of_a_message_is_shared_out_on_every_wire
-            another_users_server_is_not_believed_on_a_foreign_wire
             one_who_sends_byte_by_byte_is_heard
             one_who_stops_inside_a_message_is_given_up
             binary_rubbish_is_lines_like_any_other

@@ -220,6 +220,12 @@ fn a_server_of_another_user_at_a_path_is_not_believed<T: Meets>() {
     stage.address = format!("{}:{}", T::SCHEME, home.join("calc.sock").display()).parse().unwrap();
     let _server = conformance::Actor::start("echo", &stage, Some(OTHER));
     assert_eq!(kind_of(&stage.connect()), Some(&ErrorKind::ServerUntrusted { uid: OTHER }));
+    if T::FOREIGN_WIRES {
+        // There no hello would tell.
+        let foreign = stage.client_options().wire(ipc_core::Wire::Raw);
+        let refused = Connection::<T>::connect_with(&stage.address, &foreign);
+        assert_eq!(kind_of(&refused), Some(&ErrorKind::ServerUntrusted { uid: OTHER }));
+    }
     let options = stage.client_options().trust_server(OTHER);
     let refused = Connection::<T>::connect_with(&stage.address, &options);
     let not_admitted = ErrorKind::Refused { reason: ipc_core::Refusal::NotAdmitted };

@@ -1,6 +1,6 @@
 //! Clients that know bytes only: whom a server takes in, and what it makes of what they do.
 
-use std::{os::unix::fs::PermissionsExt, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use ipc_core::{
     ConnectOptions, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Refusal,
@@ -9,7 +9,7 @@ use ipc_core::{
 use nix::unistd::geteuid;
 
 use super::{Ear, FIXED, LINES, SIZE, WIRES, message, server_of, stranger};
-use crate::{Actor, Raw, Stage, Subject, handshake::accept_until, kind_of, stage::pattern};
+use crate::{Raw, Stage, Subject, handshake::accept_until, kind_of, stage::pattern};
 
 pub fn a_foreign_wire_needs_a_policy_and_a_limit_that_admits_something<S: Subject>() {
     let bad = |wire, change: fn(ServerOptions) -> ServerOptions| {
@@ -171,30 +171,6 @@ pub fn what_lies_unread_of_a_message_is_shared_out_on_every_wire<S: Subject>() {
             }
         });
     }
-}
-
-/// Whoever listens at the address may be anybody: here it is no hello that would tell.
-pub fn another_users_server_is_not_believed_on_a_foreign_wire<S: Subject>() {
-    const OTHER: u32 = 1001;
-    if S::Transport::CAPABILITIES.one_process {
-        println!("{}: there is no other user in this process", S::Transport::SCHEME);
-        return;
-    }
-    if !geteuid().is_root() {
-        println!(
-            "SKIPPED: another_users_server_is_not_believed_on_a_foreign_wire needs root to act as two users"
-        );
-        return;
-    }
-    let stage = Stage::<S>::new();
-    std::fs::create_dir(stage.names()).unwrap();
-    std::fs::set_permissions(stage.names(), PermissionsExt::from_mode(0o700)).unwrap();
-    std::os::unix::fs::chown(stage.names(), Some(OTHER), Some(OTHER)).unwrap();
-    let _server = Actor::start("mute", &stage, Some(OTHER));
-    let options = stage.client_options().wire(LINES);
-    let refused = S::connect_with(&stage.address, &options);
-    assert_eq!(kind_of(&refused), Some(&ErrorKind::ServerUntrusted { uid: OTHER }));
-    S::connect_with(&stage.address, &options.trust_server(OTHER)).unwrap();
 }
 
 pub fn one_who_sends_byte_by_byte_is_heard<S: Subject>() {
