@@ -7,15 +7,12 @@ use std::{
     os::unix::fs::{DirBuilderExt, chown},
 };
 
-use faults::{
-    ATTACKER, House, OTHER, Program, Puppet, aftermath::shown, each_transport, is_root, saw, skipped,
-};
+use faults::{ATTACKER, House, OTHER, Program, Puppet, each_transport, is_root, saw, skipped};
 
 /// A user that is neither root nor a client's, and runs a server.
 const SERVER: u32 = 1500;
 
 const NOBODY: &str = "NoSuchServer";
-const DENIED: &str = "Denied";
 const NOT_ADMITTED: &str = "Refused { reason: NotAdmitted }";
 const UNTRUSTED: &str = "ServerUntrusted { uid: 1500 }";
 const IN: &str = "in";
@@ -58,59 +55,38 @@ fn the_table_of_users_is_exact() {
         return;
     }
     each_transport("the_table_of_users_is_exact", |_, scheme| {
-        table(scheme, |_, _| House::address(scheme), NOBODY);
+        for (server, client, shared, admits, trusts, expected) in TABLE {
+            let house = House::new();
+            let what = format!(
+                "server {server}{}{}, client {client}{}",
+                if shared { ", shared" } else { "" },
+                if admits { ", admits 1001" } else { "" },
+                if trusts { " that trusts 1500" } else { "" },
+            );
+            let _server = serve(&house, scheme, server, shared, admits);
+            let trusted = if trusts { server } else { client };
+            let arguments = [House::address(scheme), trusted.to_string()];
+            let mut client = Program::start(&mut house.actor_as(
+                client,
+                "visit",
+                &arguments.each_ref().map(String::as_str),
+            ));
+            let outcome = client.wait_for("outcome");
+            let outcome = outcome.trim_start_matches("outcome ");
+            let kind = if outcome.starts_with(NOBODY) { NOBODY } else { outcome };
+            assert_eq!(kind, expected, "{scheme}, {what}");
+            saw("F7", scheme, what, kind);
+        }
     });
 }
 
-/// There the rendezvous can be seen, and its mode says who may knock.
-#[test]
-fn the_table_of_users_is_exact_at_a_path() {
-    if !is_root("F7, the table of users at a path") {
-        return;
-    }
-    each_transport("the_table_of_users_is_exact_at_a_path", |_, scheme| {
-        let place = |house: &House, server: u32| {
-            let place = house.path().join("place");
-            fs::DirBuilder::new().mode(0o755).create(&place).unwrap();
-            chown(&place, Some(server), Some(server)).unwrap();
-            format!("{scheme}:{}", place.join("calc").display())
-        };
-        table(scheme, place, DENIED);
-    });
-}
-
-/// `unseen` is what those are told to whom a server that is not shared is none.
-fn table(scheme: &str, address: impl Fn(&House, u32) -> String, unseen: &str) {
-    for (server, client, shared, admits, trusts, expected) in TABLE {
-        let house = House::new();
-        let what = format!(
-            "server {server}{}{}, client {client}{}",
-            if shared { ", shared" } else { "" },
-            if admits { ", admits 1001" } else { "" },
-            if trusts { " that trusts 1500" } else { "" },
-        );
-        let address = address(&house, server);
-        let _server = serve(&house, &address, server, shared, admits);
-        let trusted = if trusts { server } else { client };
-        let arguments = [address, trusted.to_string()];
-        let mut client =
-            Program::start(&mut house.actor_as(client, "visit", &arguments.each_ref().map(String::as_str)));
-        let outcome = client.wait_for("outcome");
-        let outcome = outcome.trim_start_matches("outcome ");
-        let kind = [NOBODY, DENIED].into_iter().find(|kind| outcome.starts_with(kind)).unwrap_or(outcome);
-        let expected = if expected == NOBODY { unseen } else { expected };
-        assert_eq!(kind, expected, "{}, {what}: {outcome}", arguments[0]);
-        let at = if unseen == DENIED { shown(&arguments[0]) } else { scheme };
-        saw("F7", at, what, kind);
-    }
-}
-
-fn serve(house: &House, address: &str, uid: u32, shared: bool, admits: bool) -> Program {
+fn serve(house: &House, scheme: &str, uid: u32, shared: bool, admits: bool) -> Program {
     fs::DirBuilder::new().mode(0o700).create(house.names()).unwrap();
     chown(house.names(), Some(uid), Some(uid)).unwrap();
+    let address = House::address(scheme);
     let shared = if shared { "shared" } else { "private" };
     let admits = if admits { OTHER.to_string() } else { "nobody".to_owned() };
-    let mut server = Program::start(&mut house.actor_as(uid, "matrix-server", &[address, shared, &admits]));
+    let mut server = Program::start(&mut house.actor_as(uid, "matrix-server", &[&address, shared, &admits]));
     server.wait_for("listening");
     server
 }
@@ -161,7 +137,7 @@ fn an_attacker_can_touch_nothing_of_a_shared_server() {
     each_transport("an_attacker_can_touch_nothing_of_a_shared_server", |_, scheme| {
         for uid in [0, SERVER] {
             let house = House::new();
-            let _server = serve(&house, &House::address(scheme), uid, true, true);
+            let _server = serve(&house, scheme, uid, true, true);
             let (victim, attacker) = (Puppet::start(&house, OTHER), Puppet::start(&house, ATTACKER));
             let names = [&victim, &attacker].map(|puppet| leave_file(puppet, scheme));
             for deed in DEEDS {
