@@ -160,9 +160,13 @@ fn seconds(since: SystemTime) -> u64 {
 #[test]
 fn the_tables_of_refusals_and_kinds_are_complete_and_right() {
     let refusals = table("number");
-    assert_eq!(refusals.len(), Refusal::ALL.len());
-    for (row, reason) in refusals.iter().zip(Refusal::ALL) {
-        assert_eq!(row[..2], [reason.code().to_string(), reason.to_string()]);
+    // It also has those of transports that are not compiled in.
+    assert!(refusals.len() >= Refusal::ALL.len(), "a reason is missing");
+    for (row, number) in refusals.iter().zip(1..) {
+        assert_eq!(row[0], number.to_string());
+        if let Some(reason) = Refusal::from_code(number) {
+            assert_eq!(row[1], reason.to_string());
+        }
     }
     let kinds = table("kind");
     for (row, number) in kinds.iter().zip(1..) {

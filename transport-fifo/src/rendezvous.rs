@@ -67,6 +67,8 @@ impl Rendezvous {
         let placed = place_fifo(&site, config, |temporary| put_in_place(&site, temporary, dead));
         let (reader, writer, identity) = placed.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => in_use(&site),
+            // Somebody who starts at the same time has removed what we have made under the temporary name.
+            io::ErrorKind::NotFound if is_there(&site.folder) => in_use(&site),
             _ => error.into(),
         })?;
         let reached = config.seams.reach("fifo.in_place").map_err(Error::from);
@@ -171,8 +173,16 @@ fn clear_temporary(site: &Site) -> Result<()> {
     }
     match pinned.open(Access::Write) {
         Ok(_) => Err(in_use(site)),
-        Err(_) => Ok(site.folder.remove(&name)?),
+        Err(_) => match site.folder.remove(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        },
     }
+}
+
+/// Whether the directory has not been removed.
+fn is_there(folder: &Folder) -> bool {
+    folder.itself().is_ok_and(|found| found.links > 0)
 }
 
 /// Renames over the dead FIFO that was found, or over nothing: what has come in the meantime is left alone.

@@ -7,7 +7,7 @@ use std::{
     os::unix::net::UnixListener,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread,
@@ -264,6 +264,47 @@ fn a_server_of_another_directory_keeps_its_path_and_its_folder() {
             assert!(matches!(kind_of(&path.server()), Some(ErrorKind::NameInUse { holder: None, .. })));
         }
         path.converses(&mut server);
+    });
+}
+
+/// They hold leases in directories of their own: only what lies at the path and beside it stands between them.
+#[test]
+fn of_servers_of_many_directories_that_race_for_a_path_at_most_one_has_it() {
+    watched("of_servers_of_many_directories_that_race_for_a_path_at_most_one_has_it", || {
+        const RACERS: usize = 6;
+        let path = Path::new();
+        let mut won = 0;
+        for round in 0..150 {
+            if round % 3 > 0 {
+                path.make_fifo(0o600);
+            }
+            let start = Barrier::new(RACERS);
+            let race = |racer: usize| {
+                let names = path.stage.dir.path().join(format!("{racer} names"));
+                let options = ServerOptions::new().directory(names);
+                start.wait();
+                Server::new_server_with(&path.stage.address, &options)
+            };
+            let results: Vec<_> = thread::scope(|scope| {
+                let race = &race;
+                let racers: Vec<_> = (0..RACERS).map(|racer| scope.spawn(move || race(racer))).collect();
+                racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+            });
+            let (mut owners, losers): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+            for loser in &losers {
+                assert!(matches!(kind_of(loser), Some(ErrorKind::NameInUse { .. })), "{loser:?}");
+            }
+            assert!(owners.len() <= 1, "{} have it", owners.len());
+            if let Some(Ok(owner)) = owners.first_mut() {
+                won += 1;
+                assert_eq!(path.beside(), ["calc", "calc.clients"]);
+                path.converses(owner);
+            }
+            drop(owners);
+            let _ = fs::remove_file(&path.fifo);
+            assert_eq!(path.beside(), [""; 0]);
+        }
+        assert!(won > 75, "{won} of 150 races had a winner");
     });
 }
 

@@ -85,6 +85,8 @@ fn garbage_from_other_writers_costs_no_honest_client() {
             let honest = scope.spawn(move || {
                 for _ in 0..100 {
                     let mut client = Connection::connect_with(address, &options).unwrap();
+                    // It is counted before the server is stopped.
+                    assert_eq!(client.recv_borrowed().unwrap(), None);
                     client.disconnect_from().unwrap();
                 }
                 hostile.join().unwrap();
