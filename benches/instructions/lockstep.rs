@@ -7,7 +7,7 @@ use conformance::{kind_of, watched};
 use hobnob::{
     Address, AnyConnection, AnyServer, ConnectOptions, Deadline, ErrorKind, IpcConnection, IpcServer,
     ServerOptions, WaitStrategy,
-    transport::{fifo, inproc, unix},
+    transport::{dgram, fifo, inproc, seqpacket, unix},
 };
 
 use crate::Result;
@@ -45,6 +45,11 @@ fn over_every_transport(only: &str) -> Result {
     let road = |name| Road { name, only };
     let unix = pair("unix:a", unix::Server::new_server_with, unix::Connection::connect_with)?;
     over(&road("unix"), LARGE, unix)?;
+    let seqpacket =
+        pair("seqpacket:e", seqpacket::Server::new_server_with, seqpacket::Connection::connect_with)?;
+    over(&road("seqpacket"), LARGE, seqpacket)?;
+    let dgram = pair("dgram:f", dgram::Server::new_server_with, dgram::Connection::connect_with)?;
+    over(&road("dgram"), LARGE, dgram)?;
     let fifo = pair("fifo:b", fifo::Server::new_server_with, fifo::Connection::connect_with)?;
     over(&road("fifo"), LARGE_OVER_FIFO, fifo)?;
     let inproc = pair("inproc:c", inproc::Server::new_server_with, inproc::Connection::connect_with)?;

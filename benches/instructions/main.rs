@@ -1,8 +1,8 @@
 //! What a message costs in instructions, in user space, as callgrind counts them: a number that does not depend on
 //! how busy the machine is. It is compared with the one in `numbers.txt`, so that a change is noticed.
 //!
-//! `cargo bench --features inproc --bench instructions` compares; with `-- --write` it writes the file anew, and with
-//! `-- --explain CASE` says where the instructions of a case are.
+//! `cargo bench --features seqpacket,dgram,inproc --bench instructions` compares; with `-- --write` it writes the file
+//! anew, and with `-- --explain CASE` says where the instructions of a case are.
 
 mod lockstep;
 mod numbers;

@@ -12,7 +12,7 @@ const OTHERS: (f64, f64) = (25.0, 25.0);
 
 const HEAD: &str = "\
 # Instructions in user space for each message, as callgrind counts them, with these tools.
-# Not edited by hand: cargo bench --features inproc --bench instructions -- --write
+# Not edited by hand: cargo bench --features seqpacket,dgram,inproc --bench instructions -- --write
 ";
 
 pub struct Numbers {

@@ -1,7 +1,10 @@
 //! How a call on a connected socket is made: whether it may wait, that it raises no signal, and how much may be on
 //! the way.
 
-use std::os::fd::AsFd;
+use std::{
+    io::IoSlice,
+    os::fd::{AsFd, BorrowedFd},
+};
 
 use nix::sys::socket::{MsgFlags, setsockopt, sockopt::SndBuf};
 
@@ -25,6 +28,12 @@ const LARGE: usize = 64 * 1024;
 /// `net.core.wmem_max`. It is a bound for what may be on the way unread, and no memory by itself.
 const BUFFER: usize = 1 << 20;
 
+/// How many bytes there are.
+#[inline]
+pub(crate) fn length(bufs: &[IoSlice<'_>]) -> usize {
+    bufs.iter().map(|buf| buf.len()).sum()
+}
+
 /// A socket's send buffer: as the system makes it, until a large message is sent.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
@@ -33,14 +42,19 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// Before so many bytes are sent. With room for all of a large message its sender need not be woken once for each
+    /// Before these are sent. With room for all of a large message its sender need not be woken once for each
     /// part of it.
     #[inline]
-    pub(crate) fn fit(&mut self, socket: &impl AsFd, bytes: usize) {
-        if !self.enlarged && bytes > LARGE {
-            // Without it a large message takes longer, and that is all.
-            let _ = setsockopt(socket, SndBuf, &BUFFER);
-            self.enlarged = true;
+    pub(crate) fn fit(&mut self, socket: &impl AsFd, bufs: &[IoSlice<'_>]) {
+        if !self.enlarged && length(bufs) > LARGE {
+            self.enlarge(socket.as_fd());
         }
+    }
+
+    #[cold]
+    fn enlarge(&mut self, socket: BorrowedFd<'_>) {
+        // Without it a large message takes longer, and that is all.
+        let _ = setsockopt(&socket, SndBuf, &BUFFER);
+        self.enlarged = true;
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn link(stream: Arc<UnixStream>, peer: Peer, config: &Config) -> Link
 
 impl ipc_core::Tx for Tx {
     fn try_send(&mut self, bufs: &[IoSlice<'_>], may_block: bool) -> io::Result<usize> {
-        self.buffer.fit(&self.socket, bufs.iter().map(|buf| buf.len()).sum());
+        self.buffer.fit(&self.socket, bufs);
         let (socket, flags) = (self.socket.as_raw_fd(), flags(may_block) | NO_SIGNAL);
         Ok(match bufs {
             [buf] => send(socket, buf, flags)?,

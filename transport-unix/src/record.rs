@@ -13,7 +13,7 @@ use nix::{
 };
 
 use crate::{
-    call::{Buffer, NO_SIGNAL, flags},
+    call::{Buffer, NO_SIGNAL, flags, length},
     sys::Pages,
 };
 
@@ -48,8 +48,8 @@ impl Cutter {
         bufs: &[IoSlice<'_>],
         may_block: bool,
     ) -> io::Result<usize> {
-        let bytes = bufs.iter().map(|buf| buf.len()).sum();
-        self.buffer.fit(socket, bytes);
+        self.buffer.fit(socket, bufs);
+        let bytes = length(bufs);
         loop {
             let sent = if bytes <= self.longest {
                 send_whole(socket, bufs, may_block)
