@@ -61,8 +61,9 @@ fn everybody_hears_everybody_by_the_name_that_the_kernel_knows() {
             let [hello, again] = [next(member), next(member)];
             assert_eq!(hello.replace("?]", "]"), format!("{of_a}: [2J{of_b}: hello"));
             assert_eq!(again.replace("?]", "]"), format!("{of_a}: and again"));
-            // Over FIFOs the pid is what the client says it is, and marked.
-            assert_eq!(hello.contains("?]"), address.starts_with("fifo"), "{address}: {hello}");
+            // Over FIFOs and TCP the pid is what the client says it is, and marked.
+            let is_claimed = ["fifo", "tcp"].iter().any(|scheme| address.starts_with(scheme));
+            assert_eq!(hello.contains("?]"), is_claimed, "{address}: {hello}");
         }
         drop(b);
         assert_eq!(next(&mut a).replace("?]", "]"), format!("* {of_b} left"));
