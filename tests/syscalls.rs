@@ -105,10 +105,12 @@ fn a_message_over_dgram_is_one_sendto_one_poll_and_one_recvfrom() {
 
 #[test]
 #[cfg(feature = "seqpacket")]
-fn a_hundred_small_messages_over_seqpacket_are_one_sendto_and_one_recvmsg() {
-    let name = "a_hundred_small_messages_over_seqpacket_are_one_sendto_and_one_recvmsg";
+fn a_hundred_small_messages_over_seqpacket_are_one_sendto_and_one_receive() {
+    let name = "a_hundred_small_messages_over_seqpacket_are_one_sendto_and_one_receive";
     check(name, Way { address: "seqpacket:calc", wire: "native", batch: TOGETHER }, |side, mut calls| {
-        let (sent, received) = (take(&mut calls, &["sendto"]), take(&mut calls, &["recvmsg"]));
+        let sent = take(&mut calls, &["sendto"]);
+        // Into a room for a few of them, or with the room behind it.
+        let received: usize = ["recvfrom", "recvmsg"].iter().filter_map(|name| calls.remove(*name)).sum();
         assert_eq!((sent, received), (TRIPS, TRIPS), "{side}: sends and receives in {TRIPS} round trips");
         calls
     });

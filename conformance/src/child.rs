@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
@@ -72,7 +72,10 @@ impl Drop for Actor {
 /// This test's binary where every user can reach it.
 fn readable_copy(dir: &Path) -> std::path::PathBuf {
     let copy = dir.join("test");
-    fs::copy(env::current_exe().unwrap(), &copy).unwrap();
+    // A storm of signals may be on.
+    while let Err(error) = fs::copy(env::current_exe().unwrap(), &copy) {
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted, "{error}");
+    }
     for (path, mode) in [(dir, 0o755), (copy.as_path(), 0o755)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }

@@ -36,6 +36,7 @@ impl Notes {
             assert!(put.wait().unwrap().success());
             let by = match address {
                 "fifo:calc" => format!("(file owner), pid {} (claimed)", put.id()),
+                "tcp:calc" => format!("(key), pid {} (claimed)", put.id()),
                 _ => format!("(kernel), pid {} (verified)", put.id()),
             };
             let uid = nix::unistd::geteuid();
