@@ -3,7 +3,7 @@
 use crate::core::*;
 use crate::peers::hobnob::{Unix, connect, connect_options, serve};
 use anyhow::{Result, bail};
-use hobnob::{IpcConnection, IpcReceiver, IpcSender, IpcServer, ServerOptions, WaitStrategy, Wire};
+use hobnob::{IpcConnection, IpcServer, ServerOptions, WaitStrategy, Wire};
 
 pub struct RawWire;
 
