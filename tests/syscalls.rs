@@ -85,16 +85,19 @@ fn a_message_over_dgram_is_one_sendto_one_poll_and_one_recvfrom() {
 
 #[test]
 #[cfg(feature = "seqpacket")]
-fn a_hundred_small_messages_over_seqpacket_are_one_sendto_and_one_recvmsg() {
-    let name = "a_hundred_small_messages_over_seqpacket_are_one_sendto_and_one_recvmsg";
+fn a_hundred_small_messages_over_seqpacket_are_one_send_and_one_receive() {
+    let name = "a_hundred_small_messages_over_seqpacket_are_one_send_and_one_receive";
     check(name, "seqpacket:calc", &TOGETHER.to_string(), |side, mut calls| {
-        let (sent, received) = (take(&mut calls, &["sendto"]), take(&mut calls, &["recvmsg"]));
+        let sent = take(&mut calls, &["sendto"]);
+        // Into a small room by the one, into a large one by the other.
+        let received: usize = ["recvfrom", "recvmsg"].iter().filter_map(|call| calls.remove(*call)).sum();
         assert_eq!((sent, received), (TRIPS, TRIPS), "{side}: sends and receives in {TRIPS} round trips");
         calls
     });
 }
 
 /// Every message goes alone and is answered.
+#[cfg(any(feature = "unix", feature = "seqpacket", feature = "fifo"))]
 fn each(name: &'static str, address: &str, sends: &[&str], receive: &str) {
     check(name, address, "1", |side, mut calls| {
         let sent = take(&mut calls, sends);
@@ -105,6 +108,7 @@ fn each(name: &'static str, address: &str, sends: &[&str], receive: &str) {
 }
 
 /// A hundred messages go together and are answered by one.
+#[cfg(any(feature = "unix", feature = "fifo"))]
 fn batches(name: &'static str, address: &str, sends: &[&str], receive: &str) {
     check(name, address, &TOGETHER.to_string(), |side, mut calls| {
         assert_eq!(take(&mut calls, sends), TRIPS, "{side}: sends in {TRIPS} round trips");
