@@ -30,6 +30,7 @@ const WARM_UP: usize = 100;
 const TRIPS: usize = 1000;
 /// Says that messages go in batches of so many, each answered by one message.
 const BATCH: &str = "HOBNOB_TEST_BATCH";
+#[cfg(any(feature = "unix", feature = "seqpacket", feature = "fifo"))]
 const TOGETHER: usize = 100;
 
 #[test]
