@@ -30,6 +30,7 @@ const WARM_UP: usize = 100;
 const TRIPS: usize = 1000;
 /// Says that messages go in batches of so many, each answered by one message.
 const BATCH: &str = "HOBNOB_TEST_BATCH";
+#[cfg(any(feature = "unix", feature = "seqpacket", feature = "fifo"))]
 const TOGETHER: usize = 100;
 
 #[test]
@@ -125,6 +126,7 @@ struct Way<'a> {
 }
 
 /// Every message goes alone and is answered.
+#[cfg(any(feature = "unix", feature = "seqpacket", feature = "fifo"))]
 fn each(name: &'static str, address: &str, sends: &[&str], receive: &str) {
     each_on(name, Way { address, wire: "native", batch: 1 }, sends, receive);
 }
@@ -139,6 +141,7 @@ fn each_on(name: &'static str, way: Way<'_>, sends: &[&str], receive: &str) {
 }
 
 /// A hundred messages go together and are answered by one.
+#[cfg(any(feature = "unix", feature = "fifo"))]
 fn batches(name: &'static str, address: &str, sends: &[&str], receive: &str) {
     check(name, Way { address, wire: "native", batch: TOGETHER }, |side, mut calls| {
         assert_eq!(take(&mut calls, sends), TRIPS, "{side}: sends in {TRIPS} round trips");

@@ -56,16 +56,14 @@ impl House {
         let mut listener = Faulty::<T>::listen(&place, &config).unwrap();
         // Kept until the server has picked the road up: it holds its names.
         let mut outgoing = Faulty::<T>::dial(&place, &config).unwrap();
-        let near = step_until_up::<T>(&mut outgoing);
-        let mut incoming = loop {
-            match listener.try_accept() {
-                Ok(Some(Arrival::Incoming(incoming))) => break incoming,
-                Ok(Some(rejected)) => panic!("{rejected:?}"),
-                Ok(None) => assert!(!listener.arm().unwrap(), "nobody knocked"),
-                Err(error) => assert_eq!(error.kind(), io::ErrorKind::Interrupted),
-            }
-        };
-        (near, step_until_up::<T>(&mut incoming))
+        let (mut near, mut incoming, mut far) = (None, None, None);
+        // Some roads need the one side first, some the other.
+        while near.is_none() || far.is_none() {
+            near = near.or_else(|| outgoing.step(Instant::now()).unwrap());
+            incoming = incoming.or_else(|| knocked::<T>(&mut listener));
+            far = far.or_else(|| incoming.as_mut()?.step(Instant::now()).unwrap());
+        }
+        (near.unwrap(), far.unwrap())
     }
 
     fn place<T: Transport>(&self) -> Place {
@@ -97,11 +95,17 @@ impl House {
     }
 }
 
-fn step_until_up<T: Transport>(handshake: &mut impl Handshake<Faulty<T>>) -> Link<Faulty<T>> {
-    loop {
-        match handshake.step(Instant::now()).unwrap() {
-            Some(link) => return link,
-            None => assert!(!handshake.arm().unwrap(), "the road does not come up at once"),
+/// Who has knocked, if somebody has.
+fn knocked<T: Transport>(
+    listener: &mut <Faulty<T> as Transport>::Listener,
+) -> Option<<Faulty<T> as Transport>::Incoming> {
+    match listener.try_accept() {
+        Ok(Some(Arrival::Incoming(incoming))) => Some(incoming),
+        Ok(Some(rejected)) => panic!("{rejected:?}"),
+        Ok(None) => None,
+        Err(error) => {
+            assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+            None
         }
     }
 }
