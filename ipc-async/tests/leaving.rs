@@ -1,5 +1,5 @@
 //! A half that waits until what it has sent has arrived takes no wake-up from the half that receives meanwhile.
-#![cfg(all(feature = "tokio", feature = "smol"))]
+#![cfg(all(target_os = "linux", not(hobnob_portable), feature = "tokio", feature = "smol"))]
 #![allow(clippy::unwrap_used)]
 
 mod both;
