@@ -7,12 +7,12 @@ use crate::{Config, Error, ErrorKind, Result, Transport};
 /// How messages look on the way. All but [`Native`](Self::Native) are foreign wires: for clients and servers that never
 /// heard of hobnob, such as netcat, socat or a few lines of Python.
 ///
-/// On a foreign wire nothing but the messages travels. There is no hello: the connection is ready when the road is up,
-/// and no version, schema or limit is agreed on; our own limit holds in both directions. There is no client file. There
-/// is no goodbye: the end of the stream (shutdown(2), close(2)) between two messages counts as one, so that a peer that
-/// has died looks like one that has left, unless it died inside a message (`Truncated`) or with bytes of ours unread
-/// (`PeerGone`). Who the peer is still comes from the transport. Both sides must use the same wire; one that does not
-/// can be found out only by what it sends.
+/// On a foreign wire nothing but the messages travels. There is no hello: the connection is ready when the road is
+/// up, and no version, schema or limit is agreed on; our own limit holds in both directions. There is no client file.
+/// There is no goodbye: the end of the stream (shutdown(2), close(2)) between two messages counts as one, so that a
+/// peer that has died looks like one that has left, unless it died inside a message (`Truncated`) or, as far as the
+/// transport can tell, with bytes of ours unread (`PeerGone`). Who the peer is still comes from the transport. Both
+/// sides must use the same wire; one that does not can be found out only by what it sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Wire {
