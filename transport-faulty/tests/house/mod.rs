@@ -14,7 +14,7 @@ use std::{
 
 use ipc_core::{
     Address, Arrival, Config, ConnectOptions, Connection, Deadline, ErrorKind, Faults, Folder, Handshake,
-    IpcServer, Limits, Link, Listener, Place, Result, Server, ServerOptions, Target, Transport, Wait,
+    IpcServer, Limits, Link, Listener, Place, Result, Server, ServerOptions, Target, Transport,
 };
 use tempfile::TempDir;
 use transport_faulty::Faulty;
