@@ -14,7 +14,7 @@ use std::{
 use conformance::{kind_of, watched};
 use hobnob::{
     AnyConnection, Deadline, ErrorKind, EventOptions, IpcConnection, IpcReceiver, IpcSender, IpcServer,
-    Reply, StopHandle, WaitStrategy, Wire, serve_events,
+    Reply, StopHandle, WaitStrategy, serve_events,
 };
 use stage::Stage;
 
@@ -92,13 +92,14 @@ fn a_message_on_a_foreign_wire_allocates_nothing() {
         let _turn = turn();
         let schemes = hobnob::transports().filter(|scheme| ["unix", "inproc"].contains(scheme));
         for (scheme, size) in schemes.flat_map(|scheme| SIZES.map(|size| (scheme, size))) {
-            // A large raw message may come in pieces.
+            // A large message may come in pieces, and then take one more room, which is lent from then on.
+            let most = if size <= 4 << 10 { 0 } else { 2 };
             let raw = (size <= 4 << 10).then_some("raw".to_owned());
             for wire in raw.into_iter().chain(["line".to_owned(), format!("fixed:{size}")]) {
                 let (client, server) = pair_on(scheme, wire.parse().unwrap());
                 let far = thread::spawn(move || trips(server, size, false));
-                assert_eq!(trips(client, size, true), 0, "{scheme}, {wire}, {size} B, the client");
-                assert_eq!(far.join().unwrap(), 0, "{scheme}, {wire}, {size} B, the server");
+                let counts = [trips(client, size, true), far.join().unwrap()];
+                assert!(counts.iter().all(|count| *count <= most), "{scheme}, {wire}, {size} B: {counts:?}");
             }
         }
     });
@@ -285,7 +286,7 @@ fn cases() -> impl Iterator<Item = (&'static str, usize)> {
 
 /// Both ends of one connection.
 #[cfg(any(feature = "unix", feature = "inproc"))]
-fn pair_on(scheme: &str, wire: Wire) -> (AnyConnection, AnyConnection) {
+fn pair_on(scheme: &str, wire: hobnob::Wire) -> (AnyConnection, AnyConnection) {
     let stage = Stage::new();
     let address = stage.over(scheme);
     let mut server = stage.server_with(&address, |options| options.wire(wire).allow(|_| true)).unwrap();

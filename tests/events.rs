@@ -1,5 +1,5 @@
 //! What `serve_events` costs: system calls for a request, memory for a client that is idle; and thousands at once.
-#![cfg(all(target_os = "linux", not(hobnob_portable), feature = "_processes"))]
+#![cfg(all(target_os = "linux", not(hobnob_portable), any(feature = "unix", feature = "fifo")))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod strace;

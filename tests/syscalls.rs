@@ -126,11 +126,12 @@ struct Way<'a> {
 }
 
 /// Every message goes alone and is answered.
-#[cfg(any(feature = "unix", feature = "seqpacket", feature = "fifo"))]
+#[cfg(any(feature = "unix", feature = "seqpacket", feature = "fifo", feature = "tcp"))]
 fn each(name: &'static str, address: &str, sends: &[&str], receive: &str) {
     each_on(name, Way { address, wire: "native", batch: 1 }, sends, receive);
 }
 
+#[cfg(any(feature = "unix", feature = "seqpacket", feature = "fifo", feature = "tcp"))]
 fn each_on(name: &'static str, way: Way<'_>, sends: &[&str], receive: &str) {
     check(name, way, |side, mut calls| {
         let sent = take(&mut calls, sends);
