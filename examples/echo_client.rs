@@ -2,6 +2,7 @@
 
 use std::{
     io::BufRead,
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use hobnob::{
 /// Sends messages to an echo server and prints what comes back.
 #[derive(Parser)]
 struct Arguments {
-    /// NAME, SCHEME:NAME, unix:/PATH or fifo:/PATH
+    /// NAME, SCHEME:NAME, SCHEME:/PATH or tcp:HOST:PORT
     address: Address,
     /// What to send; without any, the lines of standard input
     message: Vec<String>,
@@ -30,6 +31,12 @@ struct Arguments {
     /// How messages look on the way, as the server has it: native, raw, line or fixed:SIZE
     #[arg(long, default_value_t)]
     wire: Wire,
+    /// At a tcp:HOST:PORT: the key that the server has, too
+    #[arg(long)]
+    key_file: Option<PathBuf>,
+    /// At a tcp:HOST:PORT without a key: take whoever listens there for the server
+    #[arg(long)]
+    trust_any_server: bool,
 }
 
 fn seconds(text: &str) -> std::result::Result<Duration, String> {
@@ -52,7 +59,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let patience = Deadline::Within(arguments.timeout);
-    let options = ConnectOptions::new().deadline(patience).wire(arguments.wire);
+    let mut options = ConnectOptions::new()
+        .deadline(patience)
+        .wire(arguments.wire)
+        .trust_any_server(arguments.trust_any_server);
+    if let Some(path) = &arguments.key_file {
+        options = options.key_file(path);
+    }
     let mut server = AnyConnection::connect_with(&arguments.address, &options)?;
     server.set_send_deadline(patience);
     server.set_recv_deadline(patience);

@@ -5,7 +5,7 @@
 #[cfg(feature = "datagrams")]
 mod datagrams;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use hobnob::{
@@ -25,6 +25,9 @@ struct Arguments {
     /// Who may come in
     #[arg(long, value_enum, default_value_t = Allow::SameUid)]
     allow: Allow,
+    /// At a tcp:HOST:PORT: the key that clients must have
+    #[arg(long)]
+    key_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -54,14 +57,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(Arguments { address, wire, allow }: &Arguments) -> Result<()> {
+fn run(Arguments { address, wire, allow, key_file }: &Arguments) -> Result<()> {
     // First of all: threads inherit the blocked signals.
     let stop = StopHandle::on_interrupt()?;
     #[cfg(feature = "datagrams")]
     if address.scheme() == Some("dgram") && *wire == Wire::Raw {
         return datagrams::run(address, *allow, &stop);
     }
-    let options = ServerOptions::new().wire(*wire).allow(allow.rule());
+    let mut options = ServerOptions::new().wire(*wire).allow(allow.rule());
+    if let Some(path) = key_file {
+        options = options.key_file(path);
+    }
     let mut server = serve_at(address, options)?;
     server.stop_with(&stop);
     log::info!("serving as {}", server.address());
