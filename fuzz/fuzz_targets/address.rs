@@ -63,7 +63,7 @@ fn is_address(text: &str) -> bool {
 /// `[a-z][a-z0-9]{0,7}`
 fn is_scheme(text: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    text.len() <= 8
+    text.len() <= 16
         && text.bytes().all(good)
         && text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase())
 }
