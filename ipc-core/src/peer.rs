@@ -1,6 +1,6 @@
 //! Who is at the other end, and how that is known.
 
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 /// Who is at the other end. Made once, by the transport, when the connection is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct Peer {
     pub pid: PeerPid,
     /// How `uid` is known.
     pub proof: Proof,
+    /// The other end's host and port, on a transport that has such. Whoever has the connection now is there; it says
+    /// nothing of who that is.
+    pub address: Option<SocketAddr>,
 }
 
 /// The other end's process, and whose word that is. A pid is for display: it may be reused once its
@@ -49,7 +52,14 @@ impl Peer {
     /// A peer as the transport learnt it.
     #[must_use]
     pub fn new(uid: Option<u32>, gid: Option<u32>, pid: PeerPid, proof: Proof) -> Self {
-        Self { uid, gid, pid, proof }
+        Self { uid, gid, pid, proof, address: None }
+    }
+
+    /// The same peer, at this host and port.
+    #[must_use]
+    pub fn at(mut self, address: Option<SocketAddr>) -> Self {
+        self.address = address;
+        self
     }
 
     /// This very process.
@@ -78,10 +88,11 @@ impl fmt::Display for Peer {
             None => write!(f, "uid unknown")?,
         }
         match self.pid {
-            PeerPid::Verified(pid) => write!(f, ", pid {pid} (verified)"),
-            PeerPid::Claimed(pid) => write!(f, ", pid {pid} (claimed)"),
-            PeerPid::Unknown => Ok(()),
+            PeerPid::Verified(pid) => write!(f, ", pid {pid} (verified)")?,
+            PeerPid::Claimed(pid) => write!(f, ", pid {pid} (claimed)")?,
+            PeerPid::Unknown => {}
         }
+        self.address.map_or(Ok(()), |address| write!(f, ", at {address}"))
     }
 }
 

@@ -27,7 +27,8 @@ pub trait Transport: fmt::Debug + Sized + Send + 'static {
     /// How it differs from the others, openly.
     const CAPABILITIES: Capabilities;
     /// Whether those can come over it who never heard of hobnob ([`Wire`](crate::Wire)): its roads carry the bytes and
-    /// nothing else, and nothing in the hello is needed to tell who came.
+    /// nothing else, and nothing in the hello is needed to tell who came. Where that depends on the place, `listen` and
+    /// `dial` say so.
     const FOREIGN_WIRES: bool = false;
 
     /// Whether [`listen`](Self::listen) takes a socket that is given ([`Config::given`]), where the place is a path.

@@ -23,7 +23,7 @@ use crate::{
     half::link,
     inflow::{Inflow, say},
     key::{Exchange, Key, Role},
-    listen::ADDRESS,
+    listen::{ADDRESS, key_for_port, only_native},
     socket::{connecting, prepare},
     words::{self, Answer, Claim},
 };
@@ -48,11 +48,12 @@ enum Stage {
 pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     let (to, key) = match place {
         Place::Folder(folder, _) => {
+            only_native(config, "a server with a name")?;
             // Who may not read the key hears of that first.
             let key = Key::of_server(folder, config)?;
             (address_in(folder)?, Some(key))
         }
-        Place::Port(host, port) => (endpoint(host, *port, config)?, key_for_port(config)?),
+        Place::Port(host, port) => (endpoint(host, *port, config)?, key_or_trust(config)?),
         _ => return Err(Error::bad_address("expected a name, or a host and a port")),
     };
     if to.port() == 0 {
@@ -62,8 +63,8 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     Ok(Outgoing { to, key, stage: Stage::Connecting(stream), config: config.clone() })
 }
 
-fn key_for_port(config: &Config) -> Result<Option<Key>> {
-    let key = config.key_file.as_ref().map(|path| Key::of_user(path, config)).transpose()?;
+fn key_or_trust(config: &Config) -> Result<Option<Key>> {
+    let key = key_for_port(config)?;
     if key.is_none() && !config.unproven {
         return Err(Error::denied(
             "a server at a port proves nothing of itself; expected the option key_file, or trust_any_server",

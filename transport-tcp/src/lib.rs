@@ -100,6 +100,7 @@ impl Transport for Tcp {
     const SCHEME: &'static str = "tcp";
     const CAPABILITIES: Capabilities =
         Capabilities { one_process: false, paths: false, ports: true, answers_other_users: true };
+    const FOREIGN_WIRES: bool = true;
 
     type Listener = listen::Listener;
     type Incoming = admit::Incoming;

@@ -35,10 +35,31 @@ pub struct Listener {
 
 pub(crate) fn listen(place: &Place, config: &Config) -> Result<Listener> {
     match place {
-        Place::Folder(folder, _) => listen_in(folder, config),
+        Place::Folder(folder, _) => {
+            only_native(config, "a server with a name")?;
+            listen_in(folder, config)
+        }
         Place::Port(host, port) => listen_at(endpoint(host, *port, config)?, config),
         _ => Err(Error::bad_address("expected a name, or a host and a port")),
     }
+}
+
+/// Keys are shown before the first message, and only hobnob knows how.
+pub(crate) fn only_native(config: &Config, what: &str) -> Result<()> {
+    if config.wire.is_foreign() {
+        return Err(Error::bad_options(format!(
+            "{what} shows a key first, which cannot be done on the wire {}; expected tcp:HOST:PORT without a key_file",
+            config.wire
+        )));
+    }
+    Ok(())
+}
+
+/// The key that the user has named for a port, if any.
+pub(crate) fn key_for_port(config: &Config) -> Result<Option<Key>> {
+    let Some(path) = &config.key_file else { return Ok(None) };
+    only_native(config, "a port with a key_file")?;
+    Key::of_user(path, config).map(Some)
 }
 
 fn listen_in(folder: &Folder, config: &Config) -> Result<Listener> {
@@ -65,7 +86,7 @@ fn clear(folder: &Folder) {
 }
 
 fn listen_at(at: SocketAddr, config: &Config) -> Result<Listener> {
-    let key = config.key_file.as_ref().map(|path| Key::of_user(path, config)).transpose()?;
+    let key = key_for_port(config)?;
     if key.is_none() && !config.unproven {
         return Err(Error::denied(format!(
             "a client of {at} proves nothing of itself, so nobody would be admitted; expected the option key_file, or \
