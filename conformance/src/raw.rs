@@ -32,7 +32,7 @@ impl<T: Transport> Raw<T> {
     /// Knocks, and says nothing. Where a road is not up before the server answers, it may not be yet.
     #[must_use]
     pub fn knock(place: &Place) -> Self {
-        Self::knock_with(place, &Config::default())
+        Self::knock_with(place, &Self::config())
     }
 
     /// The same, with a configuration.
@@ -66,8 +66,15 @@ impl<T: Transport> Raw<T> {
     /// Knocks; none if there is no room to knock in.
     #[must_use]
     pub fn try_knock(place: &Place) -> Option<Self> {
-        let mut raw = Self::before(place, &Config::default());
+        let mut raw = Self::before(place, &Self::config());
         (raw.step().unwrap() || only_the_server_can_go_on(raw.outgoing())).then_some(raw)
+    }
+
+    /// It believes any server.
+    fn config() -> Config {
+        let mut config = Config::default();
+        config.unproven = true;
+        config
     }
 
     fn before(place: &Place, config: &Config) -> Self {

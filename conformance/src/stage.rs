@@ -8,7 +8,7 @@ use std::{
 
 use ipc_core::{
     Address, ConnectOptions, Error, ErrorKind, Faults, IpcReceiver, IpcSender, IpcServer, Place, Result,
-    ServerOptions, Transport,
+    ServerOptions, Target, Transport,
 };
 use tempfile::TempDir;
 
@@ -37,7 +37,7 @@ impl<S: Subject> Stage<S> {
         let name = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = tempfile::Builder::new().prefix("hobnob").tempdir().unwrap();
         let faults = Faults::seed(crate::seed());
-        Self { dir, address: name.parse().unwrap(), faults, subject: PhantomData }
+        Self { dir, address: S::address(&name), faults, subject: PhantomData }
     }
 
     #[must_use]
@@ -47,7 +47,7 @@ impl<S: Subject> Stage<S> {
 
     #[must_use]
     pub fn client_options(&self) -> ConnectOptions {
-        ConnectOptions::new().directory(self.names()).seams(self.faults.clone())
+        S::client_options().directory(self.names()).seams(self.faults.clone())
     }
 
     /// The directory of names.
@@ -108,7 +108,11 @@ impl<S: Subject> Stage<S> {
     /// The place as a transport sees it.
     #[must_use]
     pub fn place(&self) -> Place {
-        let ipc_core::Target::Name(name) = self.address.target() else { unreachable!("stages use names") };
+        let name = match self.address.target() {
+            Target::Name(name) => name,
+            Target::HostPort(host, port) => return Place::Port(host.clone(), *port),
+            other => unreachable!("stages use names and ports, not {other:?}"),
+        };
         if S::Transport::CAPABILITIES.one_process {
             return Place::Process(name.clone());
         }

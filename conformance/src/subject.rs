@@ -34,6 +34,21 @@ pub trait Subject: Sized + 'static {
     /// The descriptor that an event loop waits on for clients, where there is one.
     fn descriptor(server: &Self::Server) -> Option<BorrowedFd<'_>>;
 
+    /// Where a stage is whose name no other has.
+    fn address(name: &str) -> Address {
+        name.parse().expect("the names of stages are names")
+    }
+
+    /// What its clients are told before anything else.
+    fn client_options() -> ConnectOptions {
+        ConnectOptions::new()
+    }
+
+    /// Who a stranger is, as far as the server can know: this process.
+    fn user_of_a_stranger() -> Option<u32> {
+        Some(nix::unistd::geteuid().as_raw())
+    }
+
     /// Why this promise has no meaning here, if it has none. It is told when the suite runs.
     fn leaves_out(_promise: &str) -> Option<&'static str> {
         None

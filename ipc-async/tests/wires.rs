@@ -14,6 +14,12 @@ mod tokio {
         use transport_unix::Unix;
         conformance::conformance_of_wires!(crate::blocking::Adapted<ipc_async::Tokio, Faulty<Unix>>);
     }
+    mod at_a_port {
+        use conformance::AtAPort;
+        conformance::conformance_of_wires!(
+            AtAPort<crate::blocking::Adapted<ipc_async::Tokio, transport_tcp::Tcp>>
+        );
+    }
 }
 
 #[cfg(feature = "smol")]
@@ -25,5 +31,11 @@ mod smol {
         use transport_faulty::Faulty;
         use transport_unix::Unix;
         conformance::conformance_of_wires!(crate::blocking::Adapted<ipc_async::Smol, Faulty<Unix>>);
+    }
+    mod at_a_port {
+        use conformance::AtAPort;
+        conformance::conformance_of_wires!(
+            AtAPort<crate::blocking::Adapted<ipc_async::Smol, transport_tcp::Tcp>>
+        );
     }
 }

@@ -7,3 +7,7 @@ mod unix {
 mod inproc {
     conformance::conformance_of_wires!(transport_faulty::Faulty<transport_inproc::Inproc>);
 }
+
+mod tcp {
+    conformance::conformance_of_wires!(conformance::AtAPort<transport_faulty::Faulty<transport_tcp::Tcp>>);
+}

@@ -16,7 +16,7 @@ use std::{
 use conformance::{kind_of, watched};
 use ipc_core::{
     Address, ConnectOptions, Deadline, ErrorKind, IpcConnection, IpcReceiver, IpcSender, IpcServer, Peer,
-    PeerPid, Proof, Refusal, Result, ServerOptions,
+    PeerPid, Proof, Refusal, Result, ServerOptions, Wire,
 };
 use nix::{
     errno::Errno,
@@ -118,15 +118,58 @@ fn a_rule_admits_peers_that_prove_nothing_and_sees_that_they_do() {
     watched("a_rule_admits_peers_that_prove_nothing_and_sees_that_they_do", || {
         let unknown = Peer::new(None, None, PeerPid::Unknown, Proof::None);
         let expected = unknown.clone();
-        let mut server =
-            serve("tcp:localhost:0", ServerOptions::new().allow(move |peer| *peer == expected)).unwrap();
+        let mut server = serve(
+            "tcp:localhost:0",
+            ServerOptions::new().allow(move |peer| peer.clone().at(None) == expected),
+        )
+        .unwrap();
         let mut both = pair(&mut server, trusting());
-        assert_eq!((both.0.peer(), both.1.peer()), (&unknown, &unknown));
+        for side in [&both.0, &both.1] {
+            assert_eq!(side.peer().clone().at(None), unknown);
+        }
         converse(&mut both);
         let mut server =
             serve("tcp:localhost:0", ServerOptions::new().allow(|peer| peer.uid.is_some())).unwrap();
         let told = refused(&mut server, trusting());
         assert_eq!(kind_of(&told), Some(&ErrorKind::Refused { reason: Refusal::NotAdmitted }));
+    });
+}
+
+/// There is nothing else to tell one from another by.
+#[test]
+fn each_side_knows_where_the_other_is() {
+    watched("each_side_knows_where_the_other_is", || {
+        let mut server = serve("tcp:127.0.0.1:0", open()).unwrap();
+        let (client, served) = pair(&mut server, trusting());
+        let own =
+            |side: &Connection| getsockname::<SockaddrIn>(side.as_fd().as_raw_fd()).unwrap().to_string();
+        assert_eq!(served.peer().address.unwrap().to_string(), own(&client));
+        assert_eq!(client.peer().address.unwrap().to_string(), own(&served));
+        assert_eq!(served.peer().to_string(), format!("uid unknown, at {}", own(&client)));
+    });
+}
+
+/// The key is shown before the first message, and a stranger could not.
+#[test]
+fn a_wire_for_strangers_has_no_key() {
+    watched("a_wire_for_strangers_has_no_key", || {
+        let keys = Keys::new();
+        let key = keys.make("key", &[7; 32], 0o600);
+        let says = |made: Result<()>| {
+            let said = made.unwrap_err().to_string();
+            assert!(
+                said.contains("wire raw") && said.contains("expected tcp:HOST:PORT without a key"),
+                "{said}"
+            );
+        };
+        let server = || open().wire(Wire::Raw).directory(keys.at("names"));
+        let client = || trusting().wire(Wire::Raw).directory(keys.at("names"));
+        says(serve("tcp:calc", server()).map(drop));
+        says(serve("tcp:127.0.0.1:0", server().key_file(&key)).map(drop));
+        let _named = serve("tcp:calc", open().directory(keys.at("names"))).unwrap();
+        says(dial("tcp:calc", client()).map(drop));
+        let at_port = serve("tcp:127.0.0.1:0", server()).unwrap();
+        says(dial(at_port.address(), client().key_file(&key)).map(drop));
     });
 }
 
