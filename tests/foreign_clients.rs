@@ -85,6 +85,29 @@ fn a_client_that_never_heard_of_hobnob_gets_its_own_bytes_back() {
     });
 }
 
+/// Nobody knows who comes there, so the server says that anybody may.
+#[test]
+#[cfg(feature = "tcp")]
+fn a_port_is_for_strangers_too() {
+    use std::net::TcpStream;
+    watched("a_port_is_for_strangers_too", || {
+        for (wire, sent) in
+            [("raw", &b"Hello, docode!"[..]), ("line", b"one\n\ntwo\n"), ("fixed:3", b"onetwo")]
+        {
+            let house = House::new();
+            let arguments = ["--wire", wire, "--allow", "any", "tcp:127.0.0.1:0"];
+            let mut server = Program::start(&mut house.command("echo_server", &arguments));
+            let said = server.lines().next().unwrap();
+            let mut client = TcpStream::connect(said.strip_prefix("listening on tcp:").unwrap()).unwrap();
+            client.write_all(sent).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).unwrap();
+            assert!(got == sent, "{wire}");
+        }
+    });
+}
+
 /// It has no client file, and there is no place for one.
 #[test]
 fn the_socket_of_a_name_is_one_for_strangers_too() {

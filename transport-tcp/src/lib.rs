@@ -17,6 +17,9 @@
 //! address (`127.0.0.1`, `[::1]`) or `localhost`, which is 127.0.0.1; no other name is looked up, since that could wait
 //! for seconds. Port 0 takes a free one, and [`address`](ipc_core::IpcServer::address) says which.
 //!
+//! Clients that never heard of hobnob ([`Wire`](ipc_core::Wire)) come to ports without a key. Whoever has a foreign wire
+//! is told so at a name, and at a port with a key: keys are shown in hobnob's words.
+//!
 //! The port is part of what is shown, so it must be the same seen from both sides: a forwarded port will not do.
 //!
 //! The key keeps out who does not have it. Nothing is encrypted, and nothing that is said after the handshake is tied to
