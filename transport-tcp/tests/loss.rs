@@ -2,12 +2,16 @@
 #![cfg(all(target_os = "linux", not(hobnob_portable)))]
 #![allow(clippy::unwrap_used)]
 
-use std::thread;
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
 
 use conformance::{Stage, kind_of, watched};
-use ipc_core::{Deadline, ErrorKind, IpcReceiver, IpcSender};
-use transport_tcp::{Connection, Tcp};
+use ipc_core::{Deadline, ErrorKind, IpcReceiver, IpcSender, IpcServer, ServerOptions, Wire};
+use transport_tcp::{Connection, Server, Tcp};
 
 fn message(number: u32, size: usize) -> Vec<u8> {
     let mut message = vec![number as u8; size];
@@ -104,5 +108,34 @@ fn a_peer_that_is_gone_keeps_nobody_from_leaving() {
         );
         served.abandon();
         client.disconnect_from_by(Deadline::Forever).unwrap();
+    });
+}
+
+/// It goes on sending what nobody will read, as who uploads to a server that has said no.
+#[test]
+fn an_answer_reaches_a_stranger_who_is_still_sending() {
+    watched("an_answer_reaches_a_stranger_who_is_still_sending", || {
+        let options = ServerOptions::new().wire(Wire::Raw).allow(|_| true);
+        let mut server = Server::new_server_with(&"tcp:127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let port = server.address().strip_prefix("tcp:").unwrap().to_owned();
+        let answer = message(7, 300_000);
+        for _ in 0..10 {
+            let mut client = TcpStream::connect(&port).unwrap();
+            let mut served = server.accept_client().unwrap();
+            thread::scope(|scope| {
+                let mut sender = client.try_clone().unwrap();
+                // Until the server is gone.
+                scope.spawn(move || while sender.write_all(&[b'x'; 65536]).is_ok() {});
+                scope.spawn(|| {
+                    assert!(served.recv_info(&mut Vec::new()).unwrap());
+                    served.send_info(&answer).unwrap();
+                    served.disconnect_from_by(Deadline::Forever).unwrap();
+                    drop(served);
+                });
+                let mut got = vec![0; answer.len()];
+                client.read_exact(&mut got).unwrap();
+                assert!(got == answer);
+            });
+        }
     });
 }
