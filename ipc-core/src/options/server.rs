@@ -20,7 +20,7 @@ pub struct ServerOptions {
 }
 
 impl Default for ServerOptions {
-    /// Clients of our own uid only; [the default limits](crate::Limits::default); accept waits for ever.
+    /// Clients of our own uid only; [`Limits::default`](crate::Limits); accept waits for ever.
     fn default() -> Self {
         Self { config: Config::default(), allow: None, accept: Deadline::Forever }
     }
@@ -102,7 +102,7 @@ impl ServerOptions {
 
     /// Lets other users reach the server; [`allow`](Self::allow) says which of them may come in. Their clients must
     /// find the directory of names: root's is `/run/hobnob`, any other needs `$HOBNOB_DIR` or `directory`, and they
-    /// must trust the server ([`ConnectOptions::trust_server`]) unless root runs it.
+    /// must trust the server ([`trust_server`](crate::ConnectOptions::trust_server)) unless root runs it.
     ///
     /// The directory of names and the server's folder get mode 0711, the folder for clients' files 03733 with our
     /// group (what clients make there our group can open), so that others can neither list it nor touch what is
