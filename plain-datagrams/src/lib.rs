@@ -41,6 +41,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod answers;
 mod client;
 mod credentials;
 mod door;
@@ -54,9 +55,11 @@ mod server;
 mod stats;
 mod there;
 
+pub use answers::Answers;
 pub use client::Client;
 pub use ipc_core::{Address, Deadline, Error, ErrorKind, Peer, PeerPid, Proof, Result, StopHandle};
 pub use options::{ClientOptions, ServerOptions};
+pub use rates::Rates;
 pub use sender::{ReplyTo, Sender};
 pub use server::Server;
 pub use stats::{Dropped, Stats};

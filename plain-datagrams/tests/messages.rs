@@ -288,3 +288,26 @@ fn the_descriptors_tell_an_event_loop_of_what_has_come() {
 fn is_ready(of: &impl AsFd) -> bool {
     poll(&mut [PollFd::new(of.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() > 0
 }
+
+#[test]
+fn another_thread_answers_while_the_server_waits_and_after_it_is_gone() {
+    watched("another_thread_answers_while_the_server_waits_and_after_it_is_gone", || {
+        let stage = Stage::new();
+        let (mut server, stranger) = (stage.server(), stage.stranger("own"));
+        let (stop, answers) = (server.stop_handle().unwrap(), server.answers());
+        stranger.send_to(b"one", stage.socket()).unwrap();
+        let (sender, info) = next(&mut server);
+        let waiting = thread::spawn(move || (kind(server.recv_borrowed().map(drop)), server));
+        answers.send_info(&sender, &info).unwrap();
+        assert_eq!(said(&stranger), b"one");
+
+        stop.stop();
+        let (ended, server) = waiting.join().unwrap();
+        assert_eq!(ended, ErrorKind::Stopped);
+        drop(server);
+        assert!(!stage.socket().exists(), "the name is free");
+        answers.send_info(&sender, b"late").unwrap();
+        assert_eq!(said(&stranger), b"late");
+        drop(stage.server());
+    });
+}
