@@ -90,3 +90,36 @@ impl Gallery {
         Err(Errno::ENOENT)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Where the kernel can do it at once, nobody else would try the other way.
+    #[test]
+    fn step_by_step_the_same_files_are_found_and_the_same_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("root");
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        std::fs::write(root.join("a/b/in.png"), "in").unwrap();
+        std::fs::write(place.path().join("out.png"), "out").unwrap();
+        symlink("../out.png", root.join("link.png")).unwrap();
+        symlink("..", root.join("up")).unwrap();
+        symlink("a", root.join("other")).unwrap();
+        let gallery = Gallery::open(&root).unwrap();
+        let content = |opened: nix::Result<File>| opened.map(|file| io::read_to_string(file).unwrap());
+        assert_eq!(content(gallery.open_step_by_step(b"a/b/in.png")), Ok("in".into()));
+        for name in ["link.png", "up/out.png", "other/b/in.png", "a/b/in.png/x", "a/none", "none/x", "a\0b"] {
+            assert!(gallery.open_step_by_step(name.as_bytes()).is_err(), "{name}");
+        }
+        #[cfg(all(target_os = "linux", not(hobnob_portable)))]
+        for name in ["a/b/in.png", "link.png", "up/out.png", "other/b/in.png", "a/b/in.png/x", "a/none"] {
+            let name = name.as_bytes();
+            let [at_once, step_by_step] = [gallery.open_at_once(name), gallery.open_step_by_step(name)];
+            assert_eq!(content(at_once).ok(), content(step_by_step).ok());
+        }
+    }
+}

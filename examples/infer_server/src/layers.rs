@@ -53,7 +53,8 @@ impl<const IN: usize, const OUT: usize> Layer<IN, OUT> {
                 let mut largest = [0.0; OUT];
                 for (down, right) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                     let found = self.at(from, 2 * row + down, 2 * column + right);
-                    largest = std::array::from_fn(|i| if found[i] > largest[i] { found[i] } else { largest[i] });
+                    largest =
+                        std::array::from_fn(|i| if found[i] > largest[i] { found[i] } else { largest[i] });
                 }
                 values.extend_from_slice(&largest);
             }

@@ -61,3 +61,37 @@ fn digits(picture: &Picture) -> Logits {
 fn linear(picture: &Picture) -> Logits {
     ONLY.dense(picture)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::picture::{SMALL, decode};
+
+    /// Python and Rust add in another order, and agree but for that.
+    #[test]
+    fn the_net_says_what_it_said_in_python() {
+        let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("images");
+        let table = fs::read_to_string(images.join("logits.csv")).unwrap();
+        assert!(table.lines().count() >= 20);
+        for line in table.lines() {
+            let (name, expected) = line.split_once(',').unwrap();
+            let picture = decode(&fs::read(images.join(name)).unwrap(), &SMALL).unwrap();
+            let expected: Vec<f32> = expected.split(',').map(|number| number.parse().unwrap()).collect();
+            for (logit, expected) in digits(&picture).iter().zip(expected) {
+                assert!((logit - expected).abs() < 1e-4, "{name}: {logit} instead of {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_confidence_is_a_probability_whatever_the_logits_are() {
+        let picture = [0.0; SIDE * SIDE];
+        let even: Model = |_| [3.0; 10];
+        assert_eq!(classify(even, &picture), (0, 0.1));
+        let sure: Model = |_| [-1e30, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e30];
+        assert_eq!(classify(sure, &picture), (9, 1.0));
+    }
+}

@@ -18,7 +18,7 @@ pub struct Limits {
     pub side: u32,
 }
 
-/// What takes no longer than a network over the picture does.
+/// What takes a millisecond at most.
 pub const SMALL: Limits = Limits { bytes: 64 << 10, side: 256 };
 /// What takes some tens of milliseconds.
 pub const LARGE: Limits = Limits { bytes: 4 << 20, side: 2048 };
@@ -34,7 +34,10 @@ pub fn decode(png: &[u8], limits: &Limits) -> Result<Picture, Refusal> {
     let header = decoder.read_header_info()?;
     let (width, height) = (header.width, header.height);
     if width.max(height) > limits.side {
-        return Err(Refusal::TooLarge(format!("{width}x{height} pixels of at most {} each way", limits.side)));
+        return Err(Refusal::TooLarge(format!(
+            "{width}x{height} pixels of at most {} each way",
+            limits.side
+        )));
     }
     if header.interlaced {
         return Err(Refusal::Unreadable("it is interlaced".into()));

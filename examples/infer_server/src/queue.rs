@@ -148,3 +148,68 @@ impl<K: PartialEq, L: Line> Line for Turns<K, L> {
         last
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use hobnob::Proof;
+
+    use super::*;
+
+    fn of(uid: u32, pid: u32) -> Peer {
+        Peer::new(Some(uid), None, PeerPid::Verified(pid), Proof::Kernel)
+    }
+
+    /// Puts in who is at each place of the text, a letter for the user and a digit for its client; gives what came back.
+    fn put(entrance: &Entrance<&'static str>, text: &'static str) -> Vec<&'static str> {
+        let come_back = |who: &'static str| {
+            let bytes = who.as_bytes();
+            entrance.put(&of(bytes[0].into(), bytes[1].into()), who)
+        };
+        text.split(' ').filter_map(come_back).collect()
+    }
+
+    fn rest(entrance: Entrance<&str>, exit: &Exit<&'static str>) -> String {
+        drop(entrance);
+        std::iter::from_fn(|| exit.take()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn users_take_turns_and_within_a_user_its_clients_do() {
+        let (entrance, exit) = queue(100);
+        assert!(put(&entrance, "a1 a1 a1 a1 a2 a2 b1 b1 c1").is_empty());
+        assert_eq!(rest(entrance, &exit), "a1 b1 c1 a2 b1 a1 a2 a1 a1");
+    }
+
+    #[test]
+    fn what_one_client_has_put_in_comes_out_in_that_order() {
+        let (entrance, exit) = queue(100);
+        (0..5).for_each(|i| assert_eq!(entrance.put(&of(1, 1), i), None));
+        drop(entrance);
+        assert_eq!(std::iter::from_fn(|| exit.take()).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_full_queue_takes_from_the_client_with_most_of_the_user_with_most() {
+        let (entrance, exit) = queue(6);
+        assert!(put(&entrance, "a1 a1 a1 a2 a3 b1").is_empty());
+        assert_eq!(put(&entrance, "b1 c1 c1 c1"), ["a1", "a1", "a3", "c1"]);
+        assert_eq!(put(&entrance, "c1 c1"), ["c1", "c1"], "from now on it has as much as anybody");
+        assert_eq!(rest(entrance, &exit), "a1 b1 c1 a2 b1 c1");
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_by_an_item_and_by_the_end() {
+        conformance::watched("whoever_waits_is_woken_by_an_item_and_by_the_end", || {
+            let (entrance, exit) = queue(1);
+            let waiting = {
+                let exit = exit.clone();
+                std::thread::spawn(move || (exit.take(), exit.take()))
+            };
+            assert!(put(&entrance, "a1").is_empty());
+            drop(entrance);
+            assert_eq!(waiting.join().unwrap(), (Some("a1"), None));
+            assert_eq!(exit.take(), None);
+        });
+    }
+}

@@ -9,7 +9,9 @@ use std::fs;
 
 use conformance::watched;
 use png::{BitDepth, ColorType};
-use stage::{Answer, CLIENT, Client, IMAGES, Stage, encode, enlarged, error, has_python, image, pixels, said};
+use stage::{
+    Answer, CLIENT, Client, IMAGES, Stage, encode, enlarged, error, has_python, image, pixels, said,
+};
 
 /// Packs what it expects, and compares.
 const STRUCT: &str = r#"
@@ -69,9 +71,12 @@ fn the_client_in_python_prints_the_class_and_the_confidence() {
     watched("the_client_in_python_prints_the_class_and_the_confidence", || {
         let stage = Stage::new();
         let _server = stage.serve(&[]);
-        for (arguments, digit) in
-            [(&["7-1.png"][..], 7), (&["3-2.png"], 3), (&["3-2.png", "linear"], 3), (&["7-1.png", "digits"], 7)]
-        {
+        for (arguments, digit) in [
+            (&["7-1.png"][..], 7),
+            (&["3-2.png"], 3),
+            (&["3-2.png", "linear"], 3),
+            (&["7-1.png", "digits"], 7),
+        ] {
             let printed = said(&stage.python(None, CLIENT, arguments).output().unwrap());
             let confidence = printed.strip_prefix(&format!("digit {digit}, confidence ")).expect(&printed);
             assert!(confidence.trim().parse::<f64>().unwrap() > 0.5, "{printed}");
@@ -89,7 +94,8 @@ fn each_image_of_the_repository_gets_its_class() {
         let at = stage.socket();
         let _server = stage.started(&mut stage.command(&[at.to_str().unwrap(), "--root", IMAGES]));
         let client = stage.client();
-        let names = fs::read_dir(IMAGES).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names =
+            fs::read_dir(IMAGES).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let images: Vec<String> = names.filter(|name| name.len() == "7-1.png".len()).collect();
         assert!(images.len() >= 20);
         for name in images {
@@ -116,7 +122,8 @@ fn of_the_digits_held_out_at_least_95_in_100_are_recognised() {
         let sheet = pixels(&image("held_out.png"));
         for i in 0..1000 {
             let corner = i / 40 * 28 * 1120 + i % 40 * 28;
-            let digit: Vec<u8> = (0..28).flat_map(|row| &sheet[corner + row * 1120..][..28]).copied().collect();
+            let digit: Vec<u8> =
+                (0..28).flat_map(|row| &sheet[corner + row * 1120..][..28]).copied().collect();
             stage.hang(&format!("{i}.png"), &stage::png(28, &digit));
         }
         let (net, linear) = (accuracy(&stage.client(), ""), accuracy(&stage.client(), "linear"));
@@ -134,7 +141,9 @@ fn the_model_is_the_one_that_was_asked_for() {
         let client = stage.client();
         let ask = |model| client.ask_model("3-2.png", model);
         assert_eq!(ask(""), ask("digits"));
-        assert!(matches!((ask("digits"), ask("linear")), (Answer::Digit(3, a), Answer::Digit(3, b)) if a != b));
+        assert!(
+            matches!((ask("digits"), ask("linear")), (Answer::Digit(3, a), Answer::Digit(3, b)) if a != b)
+        );
         for model in ["digit", "Digits", "digits ", "linear\0", "xxxxxxxxxxxxxxx"] {
             assert_eq!(ask(model), error("unknown model"), "{model:?}");
         }
@@ -148,7 +157,8 @@ fn an_image_of_any_size_and_kind_is_the_same_digit() {
         let grey = pixels(&image("3-2.png"));
         let twice = enlarged(&grey, 28, 2);
         let half: Vec<u8> = twice.iter().map(|value| value / 2).collect();
-        let each = |make: &dyn Fn(u8) -> Vec<u8>| grey.iter().flat_map(|value| make(*value)).collect::<Vec<u8>>();
+        let each =
+            |make: &dyn Fn(u8) -> Vec<u8>| grey.iter().flat_map(|value| make(*value)).collect::<Vec<u8>>();
         let wide: Vec<u8> = grey.iter().flat_map(|value| [*value; 3]).collect();
         let small = |color, depth, data: &[u8]| encode(28, 28, color, depth, data);
         let kinds = [
@@ -157,8 +167,16 @@ fn an_image_of_any_size_and_kind_is_the_same_digit() {
             ("three times as wide", encode(84, 28, ColorType::Grayscale, BitDepth::Eight, &wide), 1e-5),
             ("16 bit", small(ColorType::Grayscale, BitDepth::Sixteen, &each(&|value| vec![value, 0])), 1e-5),
             ("colours", small(ColorType::Rgb, BitDepth::Eight, &each(&|value| vec![value; 3])), 1e-5),
-            ("opacity", small(ColorType::GrayscaleAlpha, BitDepth::Eight, &each(&|value| vec![255, value])), 1e-5),
-            ("all", small(ColorType::Rgba, BitDepth::Eight, &each(&|value| vec![value, value, value, 255])), 1e-5),
+            (
+                "opacity",
+                small(ColorType::GrayscaleAlpha, BitDepth::Eight, &each(&|value| vec![255, value])),
+                1e-5,
+            ),
+            (
+                "all",
+                small(ColorType::Rgba, BitDepth::Eight, &each(&|value| vec![value, value, value, 255])),
+                1e-5,
+            ),
             ("palette", small(ColorType::Indexed, BitDepth::Eight, &each(&|value| vec![255 - value])), 1e-5),
             ("bits", small(ColorType::Grayscale, BitDepth::One, &bits(&grey)), 0.2),
             ("darker", stage::png(56, &half), 0.2),
@@ -176,6 +194,7 @@ fn an_image_of_any_size_and_kind_is_the_same_digit() {
 
 /// A bit a pixel; each row begins with a byte of its own.
 fn bits(grey: &[u8]) -> Vec<u8> {
-    let byte = |pixels: &[u8]| (0..8).map(|i| u8::from(pixels.get(i).is_some_and(|p| *p > 127)) << (7 - i)).sum();
+    let byte =
+        |pixels: &[u8]| (0..8).map(|i| u8::from(pixels.get(i).is_some_and(|p| *p > 127)) << (7 - i)).sum();
     grey.chunks(28).flat_map(|row| row.chunks(8).map(byte)).collect()
 }

@@ -50,7 +50,10 @@ fn a_user_over_the_rate_is_told_so_and_pays_for_rubbish_too() {
         let refused = count(&answers, "too many requests");
         // The rubbish was the first of five; then there are five a second, however long this took.
         let most = 4 + 5 * (begin.elapsed().as_secs() as usize + 1);
-        assert!(refused >= 200_usize.saturating_sub(most), "{refused} refused, of 200 {most} may be answered");
+        assert!(
+            refused >= 200_usize.saturating_sub(most),
+            "{refused} refused, of 200 {most} may be answered"
+        );
         assert!(refused <= 196, "a burst of five is answered, but {refused} were refused");
         assert!(answers.iter().any(|answer| matches!(answer, Answer::Digit(7, _))), "the first are answered");
         let log = log_of(&mut server);
