@@ -12,10 +12,16 @@ mod picture;
 mod queue;
 mod refusal;
 mod scaling;
+mod server;
 
 use std::{
-    collections::HashSet, error::Error, num::NonZeroU32, num::NonZeroUsize, path::PathBuf, process::ExitCode,
+    collections::HashSet,
+    error::Error,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    process::ExitCode,
     thread,
+    time::Instant,
 };
 
 use clap::Parser;
@@ -77,9 +83,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut server = Server::new_server_with(&arguments.address, &options(arguments))?;
     server.stop_with(&stop);
     let rate = arguments.rate.get();
-    let rates = Rates::new(rate, rate, std::time::Instant::now());
+    let rates = Rates::new(rate, rate, Instant::now());
     let workers = arguments.workers.or_else(|| thread::available_parallelism().ok());
-    desk::serve(server, gallery, rates, workers.map_or(1, NonZeroUsize::get))?;
+    server::serve(server, gallery, rates, workers.map_or(1, NonZeroUsize::get))?;
     Ok(())
 }
 
