@@ -35,12 +35,14 @@
 //! must not be able to hold each other up, use one of hobnob's connections.
 //!
 //! An answer that its client has not read yet counts against the *server's* send buffer (SO_SNDBUF), not the client's.
-//! A client that does not read holds at most its queue's 11 answers, but many such clients with large answers use the
-//! buffer up, and then no client can be answered ([`WouldBlock`](ErrorKind::WouldBlock)) until some read or end. Answer
-//! those whom you admit, and keep answers small.
+//! A client that does not read holds at most its queue's 11 answers; but one that has connected its socket to the server's
+//! has no such bound on Linux, and holds as many as the buffer does. That one, or many of the others, use the buffer up,
+//! and then no client can be answered ([`WouldBlock`](ErrorKind::WouldBlock)) until some read or end. Admit those whom
+//! you trust not to do that, and keep answers small: of 275 bytes the buffer holds a few hundred.
 #![forbid(unsafe_code)]
 
 mod answer;
+mod answers;
 mod client;
 mod credentials;
 mod door;
@@ -54,9 +56,11 @@ mod server;
 mod stats;
 mod there;
 
+pub use answers::Answers;
 pub use client::Client;
 pub use ipc_core::{Address, Deadline, Error, ErrorKind, Peer, PeerPid, Proof, Result, StopHandle};
 pub use options::{ClientOptions, ServerOptions};
+pub use rates::Rates;
 pub use sender::{ReplyTo, Sender};
 pub use server::Server;
 pub use stats::{Dropped, Stats};

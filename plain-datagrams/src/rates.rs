@@ -8,13 +8,17 @@ use std::{
 /// A user that the kernel cannot name is one user.
 pub(crate) type Uid = Option<u32>;
 
-/// The buckets. Each is kept as the instant at which it will be full again.
+/// A token bucket for each user. [`ServerOptions::rate`](crate::ServerOptions::rate) keeps one and drops what is over it;
+/// a program that would rather answer that keeps its own.
+///
+/// 1,024 users are told apart; any more at the same time share one bucket.
 #[derive(Debug)]
-pub(crate) struct Rates {
+pub struct Rates {
     /// How long it takes for a token to come.
     each: Duration,
     /// How long it takes until a bucket with one token is full.
     slack: Duration,
+    /// Each bucket as the instant at which it will be full again.
     users: HashMap<Uid, Instant>,
     /// Shared by all users for whom the table has no room.
     others: Instant,
@@ -24,15 +28,17 @@ pub(crate) struct Rates {
 const USERS: usize = 1024;
 
 impl Rates {
-    /// Neither number is zero.
-    pub(crate) fn new(per_second: u32, burst: u32, now: Instant) -> Self {
+    /// So many tokens a second for each user, and at most `burst` after a pause. Both are at least 1.
+    #[must_use]
+    pub fn new(per_second: u32, burst: u32, now: Instant) -> Self {
         let each = Duration::from_secs(1) / per_second.max(1);
         let slack = each.saturating_mul(burst.max(1) - 1);
         Self { each, slack, users: HashMap::new(), others: now }
     }
 
-    /// Pays for a datagram of this user. False: there is no token left.
-    pub(crate) fn pay(&mut self, uid: Uid, now: Instant) -> bool {
+    /// Pays for one datagram of this user. False: there is no token left.
+    #[must_use]
+    pub fn pay(&mut self, uid: Uid, now: Instant) -> bool {
         let (each, slack) = (self.each, self.slack);
         let full_at = self.bucket(uid, now);
         let from = (*full_at).max(now);

@@ -14,7 +14,8 @@ use ipc_core::{
 use nix::{errno::Errno, sys::socket::UnixAddr, unistd::geteuid};
 
 use crate::{
-    IN_RECORD, SCHEME, answer,
+    IN_RECORD, SCHEME,
+    answers::Answers,
     door::Door,
     inbox::Inbox,
     must_be_ours,
@@ -29,7 +30,7 @@ pub struct Server {
     /// In this order they are gone once the server is destroyed: nobody finds the socket, nobody can send to it, and
     /// the name is free.
     rendezvous: Option<Rendezvous>,
-    socket: OwnedFd,
+    answers: Answers,
     lease: Option<Lease>,
     /// Where the last datagram came from.
     from: Option<UnixAddr>,
@@ -81,7 +82,7 @@ impl Server {
         log::debug!("{address}: receiving datagrams");
         Ok(Self {
             rendezvous,
-            socket,
+            answers: Answers::new(socket, address),
             lease,
             from: None,
             is_open: true,
@@ -143,7 +144,8 @@ impl Server {
     /// As there.
     pub fn recv_borrowed_by(&mut self, deadline: Deadline) -> Result<(Sender, &[u8])> {
         self.must_be_open().map_err(|error| error.about("recv_info", &self.door.address))?;
-        let Self { socket, from, inbox, door, waiting, more, .. } = self;
+        let Self { answers, from, inbox, door, waiting, more, .. } = self;
+        let socket = answers.socket();
         *more = false;
         let may_wait = !matches!(deadline, Deadline::Now | Deadline::Polled);
         let mut receive = Receive { socket, from, inbox, door, may_wait, dropped: 0, more };
@@ -165,9 +167,14 @@ impl Server {
     /// read; `Denied`: we may not write to its socket, it listens to somebody else only, or it is not the sender's;
     /// `TooLarge`; `Closed`: the server was destroyed.
     pub fn send_info(&self, to: &Sender, info: &[u8]) -> Result<()> {
-        self.must_be_open()
-            .and_then(|()| answer::answer(self.socket.as_fd(), self.door.own, to, info))
-            .map_err(|error| error.about("send_info", &self.door.address))
+        self.must_be_open().map_err(|error| error.about("send_info", &self.door.address))?;
+        self.answers.send_info(to, info)
+    }
+
+    /// What answers from other threads, while this one receives.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        self.answers.clone()
     }
 
     /// Gives the name back. What lies in the queue is lost, and its senders are not told. Idempotent.
@@ -179,7 +186,7 @@ impl Server {
         if self.is_open {
             let quiet = rendezvous::datagram_socket()?;
             self.rendezvous = None;
-            self.socket = quiet;
+            self.answers = Answers::new(quiet, &self.door.address);
             self.lease = None;
             self.is_open = false;
         }
@@ -224,7 +231,7 @@ impl Server {
 
     /// For event loops and runtimes: every descriptor whose event means that a call that would have blocked may go on.
     pub fn recv_interests<'a>(&'a self, into: &mut Interests<'a>) {
-        into.add(self.socket.as_fd(), Interest::Readable);
+        into.add(self.answers.socket().as_fd(), Interest::Readable);
         self.waiting.interests(into);
     }
 
@@ -238,7 +245,7 @@ impl Server {
 /// Readable when a datagram is there: receive with `try_` until it would block. Destroyed, it stays silent.
 impl AsFd for Server {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.answers.socket().as_fd()
     }
 }
 

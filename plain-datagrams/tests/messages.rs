@@ -146,6 +146,28 @@ fn answers_left_unread_use_up_the_servers_send_buffer_until_their_clients_end() 
     });
 }
 
+/// As the documentation of the crate admits. The kernel bounds the queue of a socket against all but its peer.
+#[test]
+#[cfg(target_os = "linux")]
+fn one_client_that_has_connected_and_does_not_read_uses_it_up_alone() {
+    watched("one_client_that_has_connected_and_does_not_read_uses_it_up_alone", || {
+        let stage = Stage::new();
+        let mut server = stage.server();
+        let (deaf, other) = (stage.stranger("deaf"), stage.stranger("other"));
+        deaf.connect(stage.socket()).unwrap();
+        deaf.send(b"ask").unwrap();
+        let (sender, _) = next(&mut server);
+        let taken = (0..10_000).take_while(|_| server.send_info(&sender, &[7; 275]).is_ok()).count();
+        assert!((100..1000).contains(&taken), "{taken} answers of 275 bytes: a few hundred");
+        other.send_to(b"ask", stage.socket()).unwrap();
+        let (sender, _) = next(&mut server);
+        assert_eq!(kind(server.send_info(&sender, b"answer")), ErrorKind::WouldBlock);
+        drop(deaf);
+        server.send_info(&sender, b"answer").unwrap();
+        assert_eq!(said(&other), b"answer");
+    });
+}
+
 #[test]
 fn who_is_gone_cannot_be_answered_and_the_next_one_can() {
     watched("who_is_gone_cannot_be_answered_and_the_next_one_can", || {
@@ -287,4 +309,27 @@ fn the_descriptors_tell_an_event_loop_of_what_has_come() {
 
 fn is_ready(of: &impl AsFd) -> bool {
     poll(&mut [PollFd::new(of.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() > 0
+}
+
+#[test]
+fn another_thread_answers_while_the_server_waits_and_after_it_is_gone() {
+    watched("another_thread_answers_while_the_server_waits_and_after_it_is_gone", || {
+        let stage = Stage::new();
+        let (mut server, stranger) = (stage.server(), stage.stranger("own"));
+        let (stop, answers) = (server.stop_handle().unwrap(), server.answers());
+        stranger.send_to(b"one", stage.socket()).unwrap();
+        let (sender, info) = next(&mut server);
+        let waiting = thread::spawn(move || (kind(server.recv_borrowed().map(drop)), server));
+        answers.send_info(&sender, &info).unwrap();
+        assert_eq!(said(&stranger), b"one");
+
+        stop.stop();
+        let (ended, server) = waiting.join().unwrap();
+        assert_eq!(ended, ErrorKind::Stopped);
+        drop(server);
+        assert!(!stage.socket().exists(), "the name is free");
+        answers.send_info(&sender, b"late").unwrap();
+        assert_eq!(said(&stranger), b"late");
+        drop(stage.server());
+    });
 }
