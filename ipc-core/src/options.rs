@@ -119,6 +119,14 @@ impl ServerOptions {
         self
     }
 
+    /// The largest message sent on a foreign [wire](Wire), in bytes: there nobody says what the other side receives.
+    /// Without this option it is as large as one received may be.
+    #[must_use]
+    pub fn max_sent(mut self, bytes: u32) -> Self {
+        self.config.limits.sent = Some(bytes);
+        self
+    }
+
     /// The most clients at once; the next one is told `Busy`.
     #[must_use]
     pub fn max_clients(mut self, clients: usize) -> Self {
@@ -353,6 +361,14 @@ impl ConnectOptions {
     #[must_use]
     pub fn max_message(mut self, bytes: u32) -> Self {
         self.config.limits.message = bytes;
+        self
+    }
+
+    /// The largest message sent on a foreign [wire](Wire), in bytes: there nobody says what the other side receives.
+    /// Without this option it is as large as one received may be.
+    #[must_use]
+    pub fn max_sent(mut self, bytes: u32) -> Self {
+        self.config.limits.sent = Some(bytes);
         self
     }
 
