@@ -16,7 +16,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub db: PathBuf,
     /// How many messages GET answers with: the most recent
-    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub recent: u32,
     /// How long a client may take over its first command, and over each answer
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]

@@ -30,8 +30,11 @@ pub fn open(path: &Path, mebibytes: u32) -> Result<Connection, Why> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     // Who has it now keeps it.
     connection.busy_timeout(Duration::ZERO)?;
-    configure(&connection)?;
-    prepare(&mut connection)?;
+    let is_new = look(&connection)?;
+    make_durable(&connection)?;
+    if is_new {
+        make_tables(&mut connection)?;
+    }
     let pages = i64::from(mebibytes) * (1 << 20)
         / connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?;
     connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
@@ -44,12 +47,23 @@ fn make(path: &Path) -> Result<(), Why> {
     Ok(())
 }
 
-/// With a write-ahead log a commit is one write and one fsync(2), and with FULL that has happened when the commit
-/// returns; with NORMAL, the default of many, it would be lost with the power
-/// (<https://sqlite.org/pragma.html#pragma_synchronous>). EXCLUSIVE keeps the lock, so that a second server is refused
+/// Whose it is, before anything is changed. EXCLUSIVE keeps the lock from here on, so that a second server is refused
 /// (<https://sqlite.org/pragma.html#pragma_locking_mode>); the kernel releases it when this process is gone.
-fn configure(connection: &Connection) -> Result<(), Why> {
+fn look(connection: &Connection) -> Result<bool, Why> {
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let objects: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (number("application_id")?, number("user_version")?) {
+        (APPLICATION, VERSION) => Ok(false),
+        (0, 0) if objects == 0 => Ok(true),
+        (APPLICATION, version) => Err(Why::OtherVersion(version)),
+        _ => Err(Why::NotABoard),
+    }
+}
+
+/// With a write-ahead log a commit is one write and one fsync(2), and with FULL that has happened when the commit
+/// returns; with NORMAL it could be lost with the power (<https://sqlite.org/pragma.html#pragma_synchronous>).
+fn make_durable(connection: &Connection) -> Result<(), Why> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(Why::NoLog(mode));
@@ -58,19 +72,10 @@ fn configure(connection: &Connection) -> Result<(), Why> {
     Ok(())
 }
 
-fn prepare(connection: &mut Connection) -> Result<(), Why> {
+fn make_tables(connection: &mut Connection) -> Result<(), Why> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-    let number = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let objects: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (number("application_id")?, number("user_version")?) {
-        (APPLICATION, VERSION) => {}
-        (0, 0) if objects == 0 => {
-            transaction.execute_batch(TABLES)?;
-            transaction.pragma_update(None, "application_id", APPLICATION)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-        }
-        (APPLICATION, version) => return Err(Why::OtherVersion(version)),
-        _ => return Err(Why::NotABoard),
-    }
+    transaction.execute_batch(TABLES)?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
     Ok(transaction.commit()?)
 }
