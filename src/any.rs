@@ -289,6 +289,10 @@ impl IpcReceiver for AnyConnection {
         self.0.recv_info_by(into, deadline)
     }
 
+    fn discard_info_by(&mut self, deadline: Deadline) -> Result<bool> {
+        self.0.discard_info_by(deadline)
+    }
+
     fn has_buffered(&self) -> bool {
         self.0.has_buffered()
     }

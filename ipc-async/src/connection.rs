@@ -13,7 +13,7 @@ use ipc_core::{
 use crate::{
     Receiver, Runtime, Sender, connecting,
     ender::{Ender, Half},
-    ops::{Op, Out, Recv, Send},
+    ops::{Discard, Op, Out, Recv, Send},
     tasks::Tasks,
     waiter::{Call, Ends, Waiter, is_late},
 };
@@ -125,6 +125,15 @@ impl<R: Runtime, C: IpcConnection> Connection<R, C> {
         deadline: Deadline,
     ) -> impl Future<Output = Result<bool>> {
         self.call(Recv(into), deadline)
+    }
+
+    /// Takes some of what the peer still sends and throws it away, also after a `Protocol` error. False: it sends no
+    /// more.
+    ///
+    /// # Errors
+    /// As [`IpcReceiver::discard_info_by`](ipc_core::IpcReceiver::discard_info_by).
+    pub fn discard_info_by(&mut self, deadline: Deadline) -> impl Future<Output = Result<bool>> {
+        self.call(Discard, deadline)
     }
 
     /// Hands everything accepted and a goodbye to the kernel, within 5 s. Receiving goes on.

@@ -9,7 +9,7 @@ use ipc_core::{Deadline, IpcReceiver, IpcSender, Result, StopHandle};
 
 use crate::{
     Runtime,
-    ops::{Op, Out, Recv, Send},
+    ops::{Discard, Op, Out, Recv, Send},
     waiter::{Call, Ends, Waiter, is_late},
 };
 
@@ -138,6 +138,15 @@ impl<R: Runtime> Receiver<R> {
     ) -> impl Future<Output = Result<bool>> {
         let Self { waiter, receiver } = self;
         Call { waiter, on: &mut **receiver, op: Recv(into), ends: Ends::by(deadline) }
+    }
+
+    /// As [`Connection::discard_info_by`](crate::Connection::discard_info_by).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn discard_info_by(&mut self, deadline: Deadline) -> impl Future<Output = Result<bool>> {
+        let Self { waiter, receiver } = self;
+        Call { waiter, on: &mut **receiver, op: Discard, ends: Ends::by(deadline) }
     }
 
     /// Sets how long every later [`recv_info`](Self::recv_info) waits.

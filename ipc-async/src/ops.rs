@@ -75,6 +75,25 @@ impl<C: IpcReceiver + ?Sized> Op<C> for Recv<'_> {
     }
 }
 
+/// Throws away some of what comes.
+pub(crate) struct Discard;
+
+impl<C: IpcReceiver + ?Sized> Op<C> for Discard {
+    type Output = bool;
+
+    fn attempt(&mut self, on: &mut C, by: Deadline) -> Result<bool> {
+        on.discard_info_by(by)
+    }
+
+    fn interests<'a>(&self, on: &'a C, into: &mut Interests<'a>) {
+        on.recv_interests(into);
+    }
+
+    fn wake_at(&self, on: &C) -> Option<Instant> {
+        on.recv_wake_at()
+    }
+}
+
 /// Has a message accepted, and handed to the kernel.
 pub(crate) struct Send<'a> {
     info: &'a [u8],

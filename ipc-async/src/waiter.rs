@@ -83,8 +83,10 @@ impl<R: Runtime> Waiter<R> {
                 return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
             if tried && !is_ready {
-                if let Some(ender) = &self.ender {
-                    ender.poll_waits(cx, self.half, op.heeds())?;
+                if let Some(ender) = &self.ender
+                    && let Err(stopped) = ender.poll_waits(cx, self.half, op.heeds())
+                {
+                    return Poll::Ready(last_try(on, op).unwrap_or(Err(stopped)));
                 }
                 let until = ends.at().into_iter().chain(op.wake_at(on)).min();
                 if !self.timer.is_over(cx, until)? {
@@ -143,6 +145,14 @@ impl<R: Runtime> Waiter<R> {
         let hopes = op.is_hopeful() && self.hope > 0;
         self.hope -= u8::from(hopes);
         hopes
+    }
+}
+
+/// What has come by now, the runtime may not have heard of yet.
+fn last_try<C: ?Sized, O: Op<C>>(on: &mut C, op: &mut O) -> Option<Result<O::Output>> {
+    match op.attempt(on, Deadline::Polled) {
+        Err(error) if *error.kind() == ErrorKind::WouldBlock => None,
+        done => Some(done),
     }
 }
 

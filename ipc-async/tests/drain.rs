@@ -5,18 +5,20 @@
 mod both;
 
 use std::{
+    pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    task::Poll,
     time::Duration,
 };
 
 use both::{Connection, Fresh, once};
 use conformance::{Stage, kind_of, watched};
-use futures_util::future::join;
+use futures_util::future::{Either, join, select};
 use ipc_async::{Server, Smol, Tokio, serve};
-use ipc_core::{ErrorKind, Transport};
+use ipc_core::{ErrorKind, IpcSender, Transport};
 
 const BIG: usize = 8 << 20;
 
@@ -75,5 +77,65 @@ fn what_was_accepted_leaves_during_the_drain() {
         everywhere::<transport_unix::dgram::Dgram>();
         everywhere::<transport_fifo::Fifo>();
         everywhere::<transport_inproc::Inproc>();
+    });
+}
+
+/// The runtime has not been asked since the message came: it knows of nothing that could be received.
+async fn what_had_come_is_received<R: Fresh, T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = Server::<R, _>::new(stage.server());
+    let stop = server.stop_handle().unwrap();
+    let (options, received) = (stage.client_options(), Arc::new(Mutex::new(Vec::new())));
+    let into = received.clone();
+    let mut serving =
+        Box::pin(serve(server, Duration::from_secs(3600), move |mut client: Connection<R, T>| {
+            let into = into.clone();
+            async move {
+                let mut info = Vec::new();
+                while client.recv_info(&mut info).await? {
+                    into.lock().unwrap().push(info.clone());
+                    client.send_info(&info).await?;
+                }
+                Ok(())
+            }
+        }));
+    let visit = async {
+        let mut client = Connection::<R, T>::connect_with(&stage.address, &options).await.unwrap();
+        client.send_info(b"first").await.unwrap();
+        assert!(client.recv_info(&mut Vec::new()).await.unwrap());
+        // Its handler waits for the next message by now, or will before this task has its turn again.
+        smol::future::yield_now().await;
+        client.into_inner()
+    };
+    let mut client = match select(&mut serving, pin!(visit)).await {
+        Either::Right((client, _)) => client,
+        Either::Left(_) => panic!("it serves until it is stopped"),
+    };
+    client.send_info(b"second").unwrap();
+    stop.stop();
+    // It tells the handler before the runtime looks again.
+    let served = match once(&mut serving).await {
+        Poll::Ready(served) => served,
+        Poll::Pending => serving.await,
+    };
+    assert_eq!(served.unwrap().abandoned, 0);
+    assert_eq!(*received.lock().unwrap(), [&b"first"[..], b"second"], "{}", T::SCHEME);
+}
+
+#[test]
+fn what_had_come_before_the_drain_is_received() {
+    watched("what_had_come_before_the_drain_is_received", || {
+        fn everywhere<T: Transport>() {
+            Tokio::run(what_had_come_is_received::<Tokio, T>());
+            Smol::run(what_had_come_is_received::<Smol, T>());
+        }
+        for _ in 0..20 {
+            everywhere::<transport_unix::Unix>();
+            everywhere::<transport_unix::seqpacket::Seqpacket>();
+            everywhere::<transport_unix::dgram::Dgram>();
+            everywhere::<transport_fifo::Fifo>();
+            everywhere::<transport_inproc::Inproc>();
+            everywhere::<transport_tcp::Tcp>();
+        }
     });
 }

@@ -72,10 +72,10 @@ impl<T: Transport> Connection<T> {
         self.sender.open(theirs);
     }
 
-    /// There is no handshake: the peer said nothing of a limit, so ours is for both directions.
+    /// There is no handshake: the peer said nothing of a limit, so ours are for both directions.
     pub(crate) fn open_foreign(&mut self, config: &Config) {
-        let largest = config.wire.largest(config.limits.message);
-        self.open(largest, largest);
+        let (wire, received) = (config.wire, config.limits.message);
+        self.open(wire.largest(received), wire.largest(config.limits.sent.unwrap_or(received)));
     }
 
     /// Two halves for two threads. Dropping one closes its direction only.
@@ -198,6 +198,10 @@ impl<T: Transport> IpcReceiver for Connection<T> {
     fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool> {
         let frame = self.receiver.receive(Some(&mut self.sender.outlet), deadline)?;
         Ok(self.receiver.deliver(frame, into))
+    }
+
+    fn discard_info_by(&mut self, deadline: Deadline) -> Result<bool> {
+        self.receiver.discard_info_by(deadline)
     }
 
     fn has_buffered(&self) -> bool {

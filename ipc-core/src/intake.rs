@@ -1,6 +1,11 @@
 //! The receiving half without its waits: what has come, and whether more has.
 
-use std::{io, os::fd::AsFd, sync::Arc, time::Instant};
+use std::{
+    io::{self, IoSliceMut},
+    os::fd::AsFd,
+    sync::Arc,
+    time::Instant,
+};
 
 use crate::{
     Error, ErrorKind, Got, Interests, Result, Rx, Traffic, Transport, Wait, Wire,
@@ -77,6 +82,17 @@ impl<T: Transport> Intake<T> {
             Ok(Some(Got::End)) => self.came_to_the_end(),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.ended()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(self.strange(&error)),
+            Err(error) => Err(self.broke(error.into())),
+        }
+    }
+
+    /// Reads once and throws it away. False: nothing more will come.
+    #[cold]
+    fn discard(&mut self, may_block: bool) -> Result<Option<bool>> {
+        let mut room = [0; DISCARDED];
+        match settle(|| self.rx.try_recv(&mut [IoSliceMut::new(&mut room)], may_block)) {
+            Ok(got) => Ok(got.map(|got| got != Got::End)),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Some(false)),
             Err(error) => Err(self.broke(error.into())),
         }
     }
@@ -230,6 +246,32 @@ impl<T: Transport> Operation for Receive<'_, T> {
 
     fn fail(&mut self, why: ErrorKind) -> Error {
         if why == ErrorKind::PeerGone { self.intake.ended() } else { self.intake.broke(why.into()) }
+    }
+}
+
+/// Throws away what comes: once, so that one who always has more keeps nobody.
+pub(crate) struct Discard<'a, T: Transport>(pub(crate) &'a mut Intake<T>);
+
+/// How much of it at once, in bytes.
+const DISCARDED: usize = 16 * 1024;
+
+impl<T: Transport> Operation for Discard<'_, T> {
+    type Output = bool;
+
+    fn attempt(&mut self, may_block: bool) -> Result<Try<bool>> {
+        Ok(self.0.discard(may_block)?.map_or(Try::NotNow, Try::Done))
+    }
+
+    fn arm(&mut self) -> io::Result<bool> {
+        self.0.rx.arm()
+    }
+
+    fn interests<'a>(&'a self, into: &mut Interests<'a>) {
+        self.0.rx.interests(into);
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.0.rx.wake_at()
     }
 }
 

@@ -9,6 +9,9 @@ pub struct Limits {
     /// The largest message this side receives, in bytes, inclusive. Announced in the hello, so that the
     /// other side refuses to send more. Default 16 MiB.
     pub message: u32,
+    /// The largest message sent on a foreign [wire](crate::Wire), in bytes, where the other side does not say what it
+    /// receives. Default none: as many as in `message`.
+    pub sent: Option<u32>,
     /// The most clients a server has at once; the next one is told `Busy`. Default 1,024.
     pub clients: usize,
     /// The most clients in mid-handshake; the next one takes the place of the oldest silent one. Default 64.
@@ -24,6 +27,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message: 16 << 20,
+            sent: None,
             clients: 1024,
             half_open: 64,
             unread: 1 << 30,

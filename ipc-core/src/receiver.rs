@@ -11,7 +11,7 @@ use crate::{
     connection::Shared,
     drive::{Waiting, drive},
     frame::Frame,
-    intake::{Intake, Receive},
+    intake::{Discard, Intake, Receive},
     outlet::Outlet,
     strategy::Spinner,
 };
@@ -96,6 +96,11 @@ impl<T: Transport> IpcReceiver for Receiver<T> {
     fn recv_info_by(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool> {
         let frame = self.receive(None, deadline)?;
         Ok(self.deliver(frame, into))
+    }
+
+    fn discard_info_by(&mut self, deadline: Deadline) -> Result<bool> {
+        drive(&mut Discard(&mut self.intake), deadline, &mut self.waiting)
+            .map_err(|error| error.about("discard_info", &self.intake.shared.address))
     }
 
     fn has_buffered(&self) -> bool {

@@ -251,6 +251,14 @@ pub trait IpcReceiver: AsFd + Send {
         self.recv_info_by(into, Deadline::Now)
     }
 
+    /// Takes some of what the peer still sends and throws it away, whole messages or not, even after a `Protocol`
+    /// error. False: it sends no more. For whoever has answered and said goodbye to a peer that may be sending still:
+    /// if it lets go before the peer does, the peer's sends fail, and the answer may be lost with them.
+    ///
+    /// # Errors
+    /// `TimedOut`, `WouldBlock` or `Stopped`: nothing has come; or a failure of the connection itself.
+    fn discard_info_by(&mut self, deadline: Deadline) -> Result<bool>;
+
     /// Whether bytes have come that were not handed out yet. The descriptor does not fire for them.
     fn has_buffered(&self) -> bool;
 

@@ -117,6 +117,10 @@ impl<R: Blocking, T: Transport> IpcReceiver for BlockingConnection<R, T> {
         R::block_on(self.inner.recv_info(into))
     }
 
+    fn discard_info_by(&mut self, deadline: Deadline) -> Result<bool> {
+        R::block_on(self.inner.discard_info_by(deadline))
+    }
+
     fn has_buffered(&self) -> bool {
         self.inner.get_ref().has_buffered()
     }

@@ -109,6 +109,10 @@ impl<R: Blocking> IpcReceiver for BlockingReceiver<R> {
         R::block_on(self.inner.recv_info(into))
     }
 
+    fn discard_info_by(&mut self, deadline: Deadline) -> Result<bool> {
+        R::block_on(self.inner.discard_info_by(deadline))
+    }
+
     fn has_buffered(&self) -> bool {
         unreachable!("{NOT_ASKED}")
     }

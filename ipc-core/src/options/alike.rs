@@ -11,6 +11,14 @@ macro_rules! alike {
                 self
             }
 
+            /// The largest message sent on a foreign [wire](crate::Wire), in bytes: there nobody says what the other side
+            /// receives. Without this option it is as large as one received may be.
+            #[must_use]
+            pub fn max_sent(mut self, bytes: u32) -> Self {
+                self.config.limits.sent = Some(bytes);
+                self
+            }
+
             /// How connections wait; each can be told otherwise later.
             #[must_use]
             pub fn wait(mut self, strategy: WaitStrategy) -> Self {
