@@ -118,9 +118,9 @@ impl ipc_core::Rx for Rx {
         match received {
             Ok(0) => Ok(Got::End),
             Ok(count) => Ok(Got::Bytes(count)),
-            // What had come before was read before this.
-            Err(errno) if is_gone(errno) => Ok(Got::End),
-            Err(errno) => Err(errno.into()),
+            // What had come before was read before this. It is not the end of the stream, which a reset has cut off: on a
+            // foreign wire that would be a goodbye.
+            Err(errno) => Err(if is_gone(errno) { Errno::ECONNRESET } else { errno }.into()),
         }
     }
 
