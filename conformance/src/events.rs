@@ -150,6 +150,29 @@ pub fn messages_that_come_together_are_all_answered<T: Transport>() {
     }
 }
 
+/// It has sent what takes many turns, and sends once more in the middle of that: its descriptor tells of this when it is
+/// in line for another turn anyway.
+pub fn what_comes_between_two_turns_of_a_client_is_heard<T: Transport>() {
+    const HALF: usize = 200;
+    for options in [patient(), patient().workers(1)] {
+        let stage = Stage::<T>::new();
+        let (telling, come, _left) = Telling::new();
+        let hold = telling.hold.clone();
+        let _serving = Serving::start(stage.server(), options, telling);
+        let mut client = stage.connect().unwrap();
+        (0..HALF).for_each(|_| client.feed_info(b"").unwrap());
+        client.feed_info(b"hold").unwrap();
+        (0..HALF).for_each(|_| client.feed_info(b"").unwrap());
+        client.flush_info().unwrap();
+        // The one who has come, and its message that holds the handler.
+        (0..2).for_each(|_| drop(come.recv().unwrap()));
+        client.send_info(b"one more").unwrap();
+        hold.wait();
+        (0..2 * HALF).for_each(|_| assert_eq!(client.recv_borrowed().unwrap(), Some(&b""[..])));
+        assert_eq!(client.recv_borrowed().unwrap(), Some(&b"one more"[..]));
+    }
+}
+
 pub fn one_that_dribbles_is_heard_and_delays_nobody<T: Transport>() {
     let stage = Stage::<T>::new();
     let server = stage.server();

@@ -137,6 +137,7 @@ macro_rules! conformance_of_events {
         $crate::promises! { $transport, $crate::as_it_is:
             few_threads_answer_each_client_its_own
             messages_that_come_together_are_all_answered
+            what_comes_between_two_turns_of_a_client_is_heard
             one_that_dribbles_is_heard_and_delays_nobody
             a_client_that_does_not_read_fills_its_own_queue_only
             answers_beyond_a_full_queue_are_refused

@@ -28,7 +28,7 @@ pub(super) struct Client<S> {
     deaf: bool,
     /// One descriptor tells of all that can be received.
     single: bool,
-    /// An end was told of that no descriptor tells of again: its turns go on until nothing is left.
+    /// Something was told of, such as an end, that no descriptor tells of again: its turns go on until nothing is left.
     pub(super) to_the_end: bool,
     /// What its descriptors are watched for.
     pub(super) watched: Option<Wants>,

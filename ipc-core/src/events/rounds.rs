@@ -238,6 +238,8 @@ impl<H: EventHandler> Rounds<H> {
             Some(client) => {
                 client.to_the_end |= is_end;
                 if client.in_line {
+                    // What has come now is told of only once, and its last read may have been before.
+                    client.to_the_end |= is_read;
                     return;
                 }
             }
