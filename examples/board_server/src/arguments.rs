@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Who may connect; by default `own` at a path, and `any` at a port, where nobody knows who a client is
     #[arg(long)]
     pub allow: Option<Allow>,
-    /// How many messages the board keeps of one author: a user, or at a port a host
+    /// How many messages the board keeps of one author: a user, or at a port all of this machine
     #[arg(long, value_name = "N", default_value = "100000")]
     pub per_author: NonZeroU32,
     /// How large the database may become

@@ -17,10 +17,12 @@ impl Author {
         Self { uid: peer.uid, pid: peer.pid.number(), address: peer.address }
     }
 
-    /// Whose number of messages is limited. A process or a port is had anew as often as one likes.
+    /// Whose number of messages is limited. One has a process or a port anew as often as one likes, and each of the 16
+    /// million addresses that are this machine.
     pub fn account(&self) -> String {
         match (self.uid, self.address) {
             (Some(uid), _) => format!("uid {uid}"),
+            (None, Some(address)) if address.ip().is_loopback() => "this machine".to_owned(),
             (None, Some(address)) => format!("host {}", address.ip()),
             (None, None) => "unknown".to_owned(),
         }

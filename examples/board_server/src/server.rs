@@ -6,7 +6,7 @@ use std::{
 };
 
 use hobnob::{
-    AnyServer, Deadline, ErrorKind, Peer, Result, ServerOptions, StopHandle, Wire,
+    Address, AnyServer, Deadline, ErrorKind, Peer, Result, ServerOptions, StopHandle, Wire,
     tokio::{Connection, Server, serve},
 };
 use nix::{
@@ -37,21 +37,9 @@ struct Patience {
 }
 
 pub fn options(arguments: &Arguments) -> Result<ServerOptions, Error> {
-    let is_a_port = match arguments.address.scheme() {
-        Some("unix") => false,
-        Some("tcp") => true,
-        _ => {
-            return Err(Error::Arguments(format!(
-                "the address {}; expected unix:/PATH or tcp:HOST:PORT",
-                arguments.address
-            )));
-        }
-    };
+    let is_a_port = is_a_port(&arguments.address)?;
     let anybody = match arguments.allow {
-        Some(Allow::Own) if is_a_port => {
-            let why = "--allow own at a port, where nobody knows who a client is; expected --allow any, or unix:/PATH";
-            return Err(Error::Arguments(why.to_owned()));
-        }
+        Some(Allow::Own) if is_a_port => return Err(Error::Arguments(NOBODY_KNOWS.to_owned())),
         Some(allow) => allow == Allow::Any,
         None => is_a_port,
     };
@@ -61,8 +49,20 @@ pub fn options(arguments: &Arguments) -> Result<ServerOptions, Error> {
         .max_message(LONGEST_COMMAND)
         .max_sent(longest_list(arguments.recent, LONGEST_COMMAND))
         .max_clients(CLIENTS)
+        // Others reach a path only if this says so.
         .shared(anybody && !is_a_port)
         .allow(move |peer: &Peer| anybody || peer.uid == Some(own)))
+}
+
+const NOBODY_KNOWS: &str =
+    "--allow own at a port, where nobody knows who a client is; expected --allow any, or unix:/PATH";
+
+fn is_a_port(address: &Address) -> Result<bool, Error> {
+    match address.scheme() {
+        Some("unix") => Ok(false),
+        Some("tcp") => Ok(true),
+        _ => Err(Error::Arguments(format!("the address {address}; expected unix:/PATH or tcp:HOST:PORT"))),
+    }
 }
 
 /// Serves until it is told to stop. What whole commands had come by then is done and answered.
@@ -80,12 +80,18 @@ pub fn run(
     runtime.block_on(async {
         let mut server = Server::new(AnyServer::new_server_with(&arguments.address, options)?);
         server.stop_with(stop);
-        println!("listening on {}", server.address());
-        io::stdout().flush().map_err(hobnob::Error::from)?;
+        say(&format!("listening on {}", server.address())).map_err(hobnob::Error::from)?;
         let served = serve(server, DRAIN, move |client| attend(client, board.clone(), patience)).await?;
         log::info!("{} clients, {} of them left behind", served.clients, served.abandoned);
         Ok(())
     })
+}
+
+/// Not `println`, which panics if nobody listens.
+fn say(line: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "{line}")?;
+    out.flush()
 }
 
 /// A client takes one, and the usual limit of 1,024 is less than we admit.

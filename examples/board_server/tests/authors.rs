@@ -5,7 +5,7 @@ mod board;
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt,
+    os::{fd::AsRawFd, unix::fs::PermissionsExt},
     process::{Command, Output},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -16,7 +16,13 @@ use board::{
     over_each, texts,
 };
 use conformance::watched;
-use nix::{sys::signal::Signal, unistd::geteuid};
+use nix::{
+    sys::{
+        signal::Signal,
+        socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket},
+    },
+    unistd::geteuid,
+};
 
 const POSTED: &str = "MSGPosting Message!%";
 
@@ -66,6 +72,22 @@ fn an_author_who_has_posted_enough_is_refused_after_a_restart_too_and_reads_on()
         let board = board.reopen_after(Signal::SIGTERM, &["--per-author", "4"]);
         assert_eq!(board.ask("POSTf%POSTg%"), format!("{POSTED}ERRToo Many Messages%"));
         assert_eq!(texts(&board.close()), ["a", "b", "c", "f"]);
+    });
+}
+
+/// There are 16 million addresses to connect from.
+#[test]
+fn at_a_port_all_of_this_machine_is_one_author() {
+    watched("at_a_port_all_of_this_machine_is_one_author", || {
+        let board = Board::open("tcp", &["--per-author", "1"]);
+        assert_eq!(board.ask("POSTfirst%"), POSTED);
+        let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 2, 0)).unwrap();
+        let server: SockaddrIn = board.address.strip_prefix("tcp:").unwrap().parse().unwrap();
+        connect(socket.as_raw_fd(), &server).unwrap();
+        let mut client = Client::Tcp(socket.into());
+        client.says("POSTsecond%");
+        assert_eq!(client.rest(), "ERRToo Many Messages%");
     });
 }
 

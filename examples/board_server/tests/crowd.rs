@@ -3,9 +3,13 @@
 
 mod board;
 
-use std::thread;
+use std::{process::Command, thread};
 
-use board::{Board, Client, house::skipped, over_each, texts};
+use board::{
+    Board, Client, binary,
+    house::{House, skipped},
+    over_each, texts,
+};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 const POSTED: &str = "MSGPosting Message!%";
@@ -26,7 +30,11 @@ fn a_thousand_clients_who_post_at_once_lose_nothing() {
         if !there_is_room_for(CROWD) {
             return skipped("too few descriptors, or too short a backlog, for 1,000 clients at once");
         }
-        let board = Board::open(scheme, &["--timeout", "100"]);
+        // Where the usual limit of descriptors is low, the server raises it.
+        let house = House::new();
+        let mut command = house.inside(Command::new("sh"), &["-c", "ulimit -Sn 256; exec \"$0\" \"$@\""]);
+        command.arg(binary().get_program());
+        let board = Board::open_by(command, house, scheme, &["--timeout", "100"]);
         let mut clients: Vec<Client> = (0..CROWD).map(|_| board.connect()).collect();
         for (i, client) in clients.iter_mut().enumerate() {
             client.says(format!("POST{i}%"));

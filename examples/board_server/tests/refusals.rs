@@ -143,3 +143,16 @@ fn a_disk_that_takes_no_more_ends_neither_the_server_nor_what_was_acknowledged()
         assert_eq!(texts(&board.close()).len(), taken + 1);
     });
 }
+
+/// No client can post it, for it would have ended the command.
+#[test]
+fn an_end_of_command_put_into_the_database_by_hand_does_not_end_the_list() {
+    watched("an_end_of_command_put_into_the_database_by_hand_does_not_end_the_list", || {
+        let board = Board::open("unix", &[]);
+        assert_eq!(board.ask("POSTbefore%"), POSTED);
+        let house = board.close();
+        board::database(&house).execute_batch("UPDATE messages SET text = '100%'").unwrap();
+        let board = Board::open_in(house, "unix", &[]);
+        assert_eq!(board.ask("GET%"), "MSG[(1, '100\\x25')]%");
+    });
+}
