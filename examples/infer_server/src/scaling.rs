@@ -48,3 +48,41 @@ fn shares(at: usize, of: usize) -> impl Iterator<Item = (usize, u32)> {
         (cell, share as u32)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scaled(width: u32, height: u32, value: impl Fn(u32, u32) -> u8) -> Picture {
+        let mut scaling = Scaling::new(width, height);
+        (0..height).for_each(|row| scaling.add((0..width).map(|column| value(row, column))));
+        scaling.finish()
+    }
+
+    #[test]
+    fn every_cell_gets_its_whole_area_whatever_the_size() {
+        for (width, height) in [(1, 1), (3, 28), (27, 29), (28, 28), (100, 41), (255, 2), (2048, 2048)] {
+            let white = scaled(width, height, |_, _| 255);
+            assert!(white.iter().all(|cell| *cell == 1.0), "{width}x{height}");
+            assert!(scaled(width, height, |_, _| 0).iter().all(|cell| *cell == 0.0));
+        }
+    }
+
+    #[test]
+    fn a_pixel_in_two_cells_is_shared_between_them() {
+        // Of 42 pixels the second lies half in the first cell and half in the second.
+        let picture = scaled(42, 28, |row, column| if (row, column) == (3, 1) { 255 } else { 0 });
+        let found: Vec<usize> = (0..SIDE * SIDE).filter(|cell| picture[*cell] > 0.0).collect();
+        assert_eq!(found, [3 * SIDE, 3 * SIDE + 1]);
+        assert!(found.iter().all(|cell| (picture[*cell] - 1.0 / 3.0).abs() < 1e-6), "{picture:?}");
+    }
+
+    #[test]
+    fn a_picture_of_the_right_size_comes_out_as_it_went_in() {
+        let value = |row: u32, column: u32| (row * 9 + column) as u8;
+        let picture = scaled(28, 28, value);
+        for (cell, brightness) in (0..).zip(picture) {
+            assert!((brightness - f32::from(value(cell / 28, cell % 28)) / 255.0).abs() < 1e-6);
+        }
+    }
+}

@@ -2,10 +2,12 @@
 
 use std::{
     collections::VecDeque,
+    fs::{self, File},
     io::{BufRead, BufReader},
     os::{linux::net::SocketAddrExt, unix::net::SocketAddr, unix::net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -17,6 +19,27 @@ use nix::{
 use crate::Result;
 
 const IMAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/images");
+
+const LARGE: &str = "large.png";
+
+/// How long all took, and each.
+pub type Times = (Duration, Vec<Duration>);
+
+/// Puts the images where servers find them: ours, and one that is as slow as one may be.
+pub fn hang_images(root: &Path) -> Result {
+    for image in digits() {
+        fs::copy(Path::new(IMAGES).join(&image), root.join(&image))?;
+    }
+    let mut encoder = png::Encoder::new(File::create(root.join(LARGE))?, 2048, 2048);
+    encoder.set_color(png::ColorType::Rgba);
+    let noise = (0..4 * 2048 * 2048_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 31) as u8);
+    encoder.write_header()?.write_image_data(&noise.collect::<Vec<u8>>())?;
+    Ok(())
+}
+
+fn digits() -> impl Iterator<Item = String> {
+    (0..10).flat_map(|digit| (1..=3).map(move |number| format!("{digit}-{number}.png")))
+}
 
 /// Where the server runs; the load is always on the first core.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,15 +58,16 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn start(pinned: Pinned, socket: &Path) -> Result<Self> {
+    pub fn start(pinned: Pinned, root: &Path, name: &str) -> Result<Self> {
+        let socket = root.join(name);
         // A child starts where its parent is.
         pin_to(usize::from(pinned == Pinned::Apart))?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_infer_server"));
-        command.arg(socket).args(["--root", IMAGES, "--rate", "1000000000"]);
+        command.arg(&socket).arg("--root").arg(root).args(["--rate", "1000000000"]);
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         pin_to(0)?;
         let stdout = child.stdout.take().ok_or("no standard output")?;
-        let server = Self { pinned, socket: socket.to_owned(), child };
+        let server = Self { pinned, socket, child };
         BufReader::new(stdout).lines().next().ok_or("the server ended")??;
         Ok(server)
     }
@@ -73,21 +97,30 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn new(server: &Running, model: &str, under_way: usize) -> Result<Self> {
-        let own = SocketAddr::from_abstract_name(format!("infer-bench-{}", std::process::id()))?;
+    /// The digits of the repository, in turn.
+    pub fn of_digits(server: &Running, model: &str, under_way: usize) -> Result<Self> {
+        let requests = digits().map(|image| request(&image, model)).collect();
+        Self::new(server, requests, if model == "none" { 3 } else { 2 }, under_way)
+    }
+
+    pub fn of_large(server: &Running, under_way: usize) -> Result<Self> {
+        Self::new(server, vec![request(LARGE, "")], 2, under_way)
+    }
+
+    fn new(server: &Running, requests: Vec<[u8; 275]>, expected: u8, under_way: usize) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Relaxed);
+        let own = SocketAddr::from_abstract_name(format!("infer-bench-{}-{number}", std::process::id()))?;
         let client = UnixDatagram::bind_addr(&own)?;
         client.connect(&server.socket)?;
         client.set_read_timeout(Some(Duration::from_secs(10)))?;
-        let images = (0..10).flat_map(|digit| (1..=3).map(move |number| format!("{digit}-{number}.png")));
-        let requests = images.map(|image| request(&image, model)).collect();
-        let expected = if model == "none" { 3 } else { 2 };
         Ok(Self { client, requests, expected, sent: 0, under_way, since: VecDeque::new() })
     }
 
-    /// How long each answer took.
-    pub fn run(&mut self, time: Duration) -> Result<(Duration, Vec<Duration>)> {
+    /// How long it took, and each answer.
+    pub fn run(&mut self, goes_on: impl Fn() -> bool) -> Result<Times> {
         let (begin, mut times) = (Instant::now(), Vec::new());
-        while begin.elapsed() < time {
+        while goes_on() {
             while self.since.len() < self.under_way {
                 self.send()?;
             }

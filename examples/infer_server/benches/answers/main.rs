@@ -6,10 +6,16 @@
 mod load;
 mod report;
 
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
-use load::{Load, Pinned, Running};
+use load::{Load, Pinned, Running, Times};
 use report::{Cell, Report};
 
 type Result<R = ()> = std::result::Result<R, Box<dyn Error>>;
@@ -31,25 +37,42 @@ struct Arguments {
     bench: bool,
 }
 
-/// What is asked: a model, and how it is called in the table.
-const LOADS: [(&str, &str); 3] =
-    [("digits", "the net"), ("linear", "the linear model"), ("none", "no such model: the road alone")];
+/// A row of the table.
+struct Row {
+    what: &'static str,
+    model: &'static str,
+    /// Another client has four of the largest images under way.
+    is_beside_large: bool,
+}
+
+const fn row(what: &'static str, model: &'static str, is_beside_large: bool) -> Row {
+    Row { what, model, is_beside_large }
+}
+
+const ROWS: [Row; 4] = [
+    row("the net", "digits", false),
+    row("the net, beside the largest images", "digits", true),
+    row("the linear model", "linear", false),
+    row("no such model: the road alone", "none", false),
+];
 
 fn main() -> Result {
     let arguments = Arguments::parse();
     let place = tempfile::tempdir()?;
-    let servers = [Pinned::Together, Pinned::Apart]
-        .map(|pinned| Running::start(pinned, &place.path().join(format!("{pinned:?}.sock"))));
+    load::hang_images(place.path())?;
+    let servers = [
+        Running::start(Pinned::Together, place.path(), "together.sock")?,
+        Running::start(Pinned::Apart, place.path(), "apart.sock")?,
+    ];
+    let (warm_up, time) = (Duration::from_millis(50), Duration::from_millis(arguments.millis));
     let mut report = Report::default();
     for _ in 0..arguments.rounds {
         for server in &servers {
-            let server = server.as_ref().map_err(ToString::to_string)?;
-            for (model, what) in LOADS {
+            for row in &ROWS {
                 for under_way in [1, 8] {
-                    let mut load = Load::new(server, model, under_way)?;
-                    load.run(Duration::from_millis(arguments.millis / 10))?;
-                    let times = load.run(Duration::from_millis(arguments.millis))?;
-                    report.add(Cell { what, pinned: server.pinned, under_way }, times);
+                    measure(server, row, under_way, warm_up)?;
+                    let times = measure(server, row, under_way, time)?;
+                    report.add(Cell { what: row.what, pinned: server.pinned, under_way }, times);
                 }
             }
         }
@@ -59,4 +82,22 @@ fn main() -> Result {
         std::fs::write(path, report.json())?;
     }
     Ok(())
+}
+
+fn measure(server: &Running, row: &Row, under_way: usize, time: Duration) -> Result<Times> {
+    let mut load = Load::of_digits(server, row.model, under_way)?;
+    let mut large = Load::of_large(server, 4)?;
+    let is_over = AtomicBool::new(false);
+    thread::scope(|threads| {
+        let beside = row.is_beside_large.then(|| {
+            threads.spawn(|| large.run(|| !is_over.load(Relaxed)).map_err(|error| error.to_string()))
+        });
+        let begin = Instant::now();
+        let times = load.run(|| begin.elapsed() < time);
+        is_over.store(true, Relaxed);
+        if let Some(beside) = beside {
+            beside.join().map_err(|_| "the other client panicked")??;
+        }
+        times
+    })
 }

@@ -1,8 +1,8 @@
 //! Medians over the rounds, with the least and the most.
 
-use std::{fmt, fmt::Write, time::Duration};
+use std::{fmt, fmt::Write};
 
-use crate::load::Pinned;
+use crate::load::{Pinned, Times};
 
 /// What was measured.
 #[derive(Clone, Copy, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Report(Vec<(Cell, [Vec<f64>; 3])>);
 const FIGURES: [&str; 3] = ["answers_per_second", "p50_us", "p99_us"];
 
 impl Report {
-    pub fn add(&mut self, cell: Cell, (whole, mut times): (Duration, Vec<Duration>)) {
+    pub fn add(&mut self, cell: Cell, (whole, mut times): Times) {
         times.sort_unstable();
         let percentile = |part: usize| times[(times.len() - 1) * part / 100].as_secs_f64() * 1e6;
         let figures = [times.len() as f64 / whole.as_secs_f64(), percentile(50), percentile(99)];
