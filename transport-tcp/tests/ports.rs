@@ -3,7 +3,8 @@
 
 use std::{
     fs,
-    net::IpAddr,
+    io::Write,
+    net::{IpAddr, TcpStream},
     os::{
         fd::{AsFd, AsRawFd},
         unix::fs::PermissionsExt,
@@ -385,5 +386,24 @@ fn the_directory_of_names_is_not_asked_about_ports() {
         let nowhere = Path::new("/proc/no/such/place");
         let mut server = serve("tcp:127.0.0.1:0", open().directory(nowhere)).unwrap();
         converse(&mut pair(&mut server, trusting().directory(nowhere)));
+    });
+}
+
+/// Nothing tells what was on the way from it; unlike the end of the stream, that is no goodbye.
+#[test]
+fn a_stranger_that_resets_the_connection_has_not_left_in_order() {
+    watched("a_stranger_that_resets_the_connection_has_not_left_in_order", || {
+        let mut server = serve("tcp:127.0.0.1:0", open().wire(Wire::Delimited(b'\n'))).unwrap();
+        let port = server.address().strip_prefix("tcp:").unwrap().to_owned();
+        for (words, kind) in [("whole\n", ErrorKind::PeerGone), ("whole\nhalf", ErrorKind::Truncated)] {
+            let mut client = TcpStream::connect(&port).unwrap();
+            let mut served = server.accept_client().unwrap();
+            served.send_info(b"never read").unwrap();
+            client.peek(&mut [0]).unwrap();
+            client.write_all(words.as_bytes()).unwrap();
+            drop(client);
+            assert_eq!(served.recv_borrowed().unwrap(), Some(&b"whole"[..]));
+            assert_eq!(kind_of(&served.recv_borrowed()), Some(&kind));
+        }
     });
 }
