@@ -49,9 +49,13 @@ pub(crate) fn dial(place: &Place, config: &Config) -> Result<Outgoing> {
     let (to, key) = match place {
         Place::Folder(folder, _) => {
             only_native(config, "a server with a name")?;
+            // In this order: if a successor comes in between, nobody is at the old address any more. The old key at the
+            // new address would make an impostor of it.
+            let address = address_in(folder);
+            config.seams.reach("tcp.half_found")?;
             // Who may not read the key hears of that first.
             let key = Key::of_server(folder, config)?;
-            (address_in(folder)?, Some(key))
+            (address?, Some(key))
         }
         Place::Port(host, port) => (endpoint(host, *port, config)?, key_or_trust(config)?),
         _ => return Err(Error::bad_address("expected a name, or a host and a port")),

@@ -4,15 +4,17 @@
 mod hand;
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::{PermissionsExt, symlink},
+    sync::{Arc, Mutex, mpsc},
+    thread,
 };
 
 use conformance::{Actor, Stage, kind_of, play_role, watched};
 use hand::Folder;
-use ipc_core::{ErrorKind, IpcReceiver, IpcSender, ServerOptions};
+use ipc_core::{ErrorKind, Failpoints, IpcReceiver, IpcSender, IpcServer, Seams, ServerOptions};
 use nix::sys::stat::Mode;
-use transport_tcp::{Server, Tcp};
+use transport_tcp::{Connection, Server, Tcp};
 
 #[test]
 fn each_server_has_a_key_of_its_own() {
@@ -103,6 +105,41 @@ fn a_client_believes_no_file_that_a_server_would_not_have_made() {
         denied("an address that is a directory");
         fs::remove_dir(&address).unwrap();
         assert!(matches!(kind_of(&stage.connect()), Some(ErrorKind::NoSuchServer { .. })), "no address");
+    });
+}
+
+/// When a client has read one of the two files.
+struct HalfFound<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send> Failpoints for HalfFound<F> {
+    fn reach(&self, point: &'static str) -> io::Result<()> {
+        let once = if point == "tcp.half_found" { self.0.lock().unwrap().take() } else { None };
+        once.into_iter().for_each(|once| once());
+        Ok(())
+    }
+}
+
+/// It was killed, and another has taken its folder over: the key of one at the address of the other would make an
+/// impostor of the successor.
+#[test]
+fn a_server_that_is_replaced_while_a_client_looks_for_it_is_nobody() {
+    watched("a_server_that_is_replaced_while_a_client_looks_for_it_is_nobody", || {
+        if play_role::<Tcp>() {
+            return;
+        }
+        let stage = Stage::<Tcp>::new();
+        let (mut first, (tell, told)) = (Actor::start("echo", &stage, None), mpsc::channel());
+        let (at, options) = (stage.address.clone(), stage.server_options());
+        let replace = move || {
+            first.kill();
+            let mut second = Server::new_server_with(&at, &options).unwrap();
+            tell.send(second.stop_handle().unwrap()).unwrap();
+            thread::spawn(move || second.accept_client());
+        };
+        let seams = Seams::default().with_failpoints(Arc::new(HalfFound(Mutex::new(Some(replace)))));
+        let connected = Connection::connect_with(&stage.address, &stage.client_options().seams(seams));
+        assert!(matches!(kind_of(&connected), Some(ErrorKind::NoSuchServer { .. })), "{connected:?}");
+        told.recv().unwrap().stop();
     });
 }
 
