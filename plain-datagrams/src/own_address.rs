@@ -1,7 +1,10 @@
 //! The address at which a client is answered.
 
 use std::{
-    os::fd::{AsRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -12,7 +15,15 @@ use crate::rendezvous::address_of;
 
 /// A name in the file system, removed when dropped; or one that the kernel chose, which needs no removing.
 #[derive(Debug)]
-pub(crate) struct OwnAddress(Option<(PathBuf, u32)>);
+pub(crate) struct OwnAddress(Option<Bound>);
+
+/// What was made there: it is only removed while it is still that.
+#[derive(Debug)]
+struct Bound {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+    made_by: u32,
+}
 
 /// To answer one must be allowed to write (unix(7)).
 const OTHERS_ANSWER: u32 = 0o622;
@@ -28,7 +39,8 @@ impl OwnAddress {
 
     fn at(socket: &OwnedFd, path: &Path, server: u32) -> Result<Self> {
         bind(socket.as_raw_fd(), &address_of(path)?)?;
-        let own = Self(Some((path.to_owned(), std::process::id())));
+        let (identity, made_by) = (identity_of(path), std::process::id());
+        let own = Self(Some(Bound { path: path.to_owned(), identity, made_by }));
         if ![0, nix::unistd::geteuid().as_raw()].contains(&server) {
             let parent =
                 path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -55,11 +67,14 @@ impl OwnAddress {
 
 impl Drop for OwnAddress {
     fn drop(&mut self) {
-        if let Some((path, made_by)) = &self.0
-            && *made_by == std::process::id()
-        {
-            // Somebody may have removed it already.
+        let Some(Bound { path, identity, made_by }) = &self.0 else { return };
+        // Somebody may have removed it already, and another client may be answered there by now.
+        if *made_by == std::process::id() && identity.is_some() && identity_of(path) == *identity {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }

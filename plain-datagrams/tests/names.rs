@@ -243,3 +243,25 @@ fn a_socket_that_another_has_put_in_our_place_is_not_removed() {
         assert_eq!(said(&other), b"x");
     });
 }
+
+#[test]
+fn a_socket_that_another_has_put_in_a_clients_place_is_not_removed() {
+    watched("a_socket_that_another_has_put_in_a_clients_place_is_not_removed", || {
+        let stage = Stage::new();
+        let mut server = stage.server();
+        let connect = || {
+            let options = stage.client_options().answer_at(stage.at("client"));
+            Client::connect_with(&stage.address(), &options).unwrap()
+        };
+        let first = connect();
+        std::fs::remove_file(stage.at("client")).unwrap();
+        let mut second = connect();
+        drop(first);
+        second.send_info(b"ask").unwrap();
+        let (sender, _) = next(&mut server);
+        server.send_info(&sender, b"answer").unwrap();
+        assert_eq!(second.recv_borrowed().unwrap(), b"answer");
+        drop(second);
+        assert_eq!(stage.left(), ["calc.sock"]);
+    });
+}
