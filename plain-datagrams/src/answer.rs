@@ -20,8 +20,16 @@ pub(crate) const AT_ONCE: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_
 pub(crate) fn answer(socket: BorrowedFd<'_>, own: u32, to: &Sender, info: &[u8]) -> Result<()> {
     let address = address_of(to)?;
     let sent = match address.path() {
-        Some(path) if !speaks_for(to, own) => send_to_owner(socket, path, to.peer.uid, info)?,
-        _ => send_to(socket, address, info),
+        _ if speaks_for(to, own) => send_to(socket, address, info),
+        Some(path) => send_to_owner(socket, path, to.peer.uid, info)?,
+        // Free for anybody by now, perhaps; and the sender may have it in a network namespace where it is not what it is
+        // here (network_namespaces(7)), so that our answer went to whoever has it here.
+        None => {
+            return Err(Error::denied(format!(
+                "{}: nothing tells whose socket has another user's name; expected a socket at a path",
+                to.reply_to
+            )));
+        }
     };
     sent.map_err(|errno| failure(socket, to, info, errno))
 }

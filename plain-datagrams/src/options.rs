@@ -181,7 +181,8 @@ impl ClientOptions {
 
     /// Is answered at a socket at this path, which must be free, and is removed when the client is dropped. By default
     /// the kernel chooses a name that is not in the file system (an abstract socket, unix(7)); a server in another
-    /// network namespace cannot answer that.
+    /// network namespace cannot answer that. Another user's server does not answer it either, unless we are root; for that
+    /// one the default is a path in the directory for temporary files.
     #[must_use]
     pub fn answer_at(mut self, path: impl Into<PathBuf>) -> Self {
         self.own = Some(path.into());

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ipc_core::{Folder, Result, base_name};
-use nix::sys::socket::bind;
+use nix::{sys::socket::bind, unistd::geteuid};
 
 use crate::rendezvous::address_of;
 
@@ -33,7 +33,12 @@ impl OwnAddress {
     pub(crate) fn take(socket: &OwnedFd, chosen: Option<&Path>, server: u32) -> Result<Self> {
         match chosen {
             Some(path) => Self::at(socket, path, server),
-            None => Self::any(socket, server),
+            None if is_named(socket, server)? => Ok(Self(None)),
+            None => {
+                let [id] = ipc_core::random_nonces()?;
+                let name = format!("hobnob-{}-{:032x}", std::process::id(), u128::from_be_bytes(id));
+                Self::at(socket, &std::env::temp_dir().join(name), server)
+            }
         }
     }
 
@@ -41,7 +46,8 @@ impl OwnAddress {
         bind(socket.as_raw_fd(), &address_of(path)?)?;
         let (identity, made_by) = (identity_of(path), std::process::id());
         let own = Self(Some(Bound { path: path.to_owned(), identity, made_by }));
-        if ![0, nix::unistd::geteuid().as_raw()].contains(&server) {
+        // Also where it is root's: a server to which the socket was given may run as another user.
+        if server != geteuid().as_raw() {
             let parent =
                 path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let folder = Folder::open(&parent.canonicalize()?)?;
@@ -49,20 +55,23 @@ impl OwnAddress {
         }
         Ok(own)
     }
+}
 
-    /// The kernel chooses an abstract name (autobind, unix(7)).
-    #[cfg(all(target_os = "linux", not(hobnob_portable)))]
-    fn any(socket: &OwnedFd, _: u32) -> Result<Self> {
+/// Has the kernel choose an abstract name (autobind, unix(7)), if this user's server answers us there. Another user's does
+/// not: nothing tells whose such a name is.
+#[cfg(all(target_os = "linux", not(hobnob_portable)))]
+fn is_named(socket: &OwnedFd, server: u32) -> Result<bool> {
+    let speaks_for_us = [0, server].contains(&nix::unistd::getuid().as_raw());
+    if speaks_for_us {
         bind(socket.as_raw_fd(), &nix::sys::socket::UnixAddr::new_unnamed())?;
-        Ok(Self(None))
     }
+    Ok(speaks_for_us)
+}
 
-    #[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
-    fn any(socket: &OwnedFd, server: u32) -> Result<Self> {
-        let [id] = ipc_core::random_nonces()?;
-        let name = format!("hobnob-{}-{:032x}", std::process::id(), u128::from_be_bytes(id));
-        Self::at(socket, &std::env::temp_dir().join(name), server)
-    }
+#[cfg(not(all(target_os = "linux", not(hobnob_portable))))]
+#[allow(clippy::unnecessary_wraps, reason = "where there are such names, there may be none left")]
+fn is_named(_: &OwnedFd, _: u32) -> Result<bool> {
+    Ok(false)
 }
 
 impl Drop for OwnAddress {

@@ -160,6 +160,7 @@ impl Server {
     /// Where the sender is another user's and its socket has a path, three more system calls make sure that what is
     /// there is still that user's socket, and no link to somebody else's: nobody can have this server speak to others in
     /// its own name. (root's and our own user's processes could do that themselves.)
+    /// A name of another user's that is no path (an abstract socket) is not answered: nothing tells whose it is.
     ///
     /// # Errors
     /// None of these harms anybody else. `BadAddress`: the sender has no address, or a relative one; `PeerGone`: nobody

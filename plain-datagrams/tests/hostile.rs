@@ -5,8 +5,12 @@ mod stage;
 
 use std::{
     io::IoSlice,
-    os::{fd::AsRawFd, unix::net::UnixDatagram},
+    os::{
+        fd::AsRawFd,
+        unix::{net::UnixDatagram, process::CommandExt},
+    },
     path::Path,
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::Duration,
@@ -241,6 +245,65 @@ fn an_answer_does_not_follow_another_users_link() {
         }
         assert!(heard_nothing(&victim) && heard_nothing(&inner));
         still_serves(&stage, &mut server);
+    });
+}
+
+/// Such a name is anybody's once it is free, and somebody else's in another network namespace: nothing tells whose.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_does_not_go_to_a_name_that_another_user_had_outside_the_file_system() {
+    use std::os::{linux::net::SocketAddrExt, unix::net::SocketAddr};
+    let test = "an_answer_does_not_go_to_a_name_that_another_user_had_outside_the_file_system";
+    if !stage::can_act_as_others(test) {
+        return;
+    }
+    watched(test, || {
+        let stage = Stage::new();
+        let mut server = stage.try_server(&stage.options().shared(true).allow(|_| true)).unwrap();
+        let name = format!("hobnob-victim-{}", std::process::id());
+        let script = r#"socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, pack("S a*", AF_UNIX, "\0$ARGV[1]")) or die;
+            send(S, "x", 0, pack_sockaddr_un($ARGV[0])) or die"#;
+        stage.perl(Some(stage::OTHER), script, &[Path::new(&name)]);
+        let (sender, _) = next(&mut server);
+        assert_eq!(sender.reply_to().abstract_name(), Some(name.as_bytes()));
+        let victim = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        let refused = kind(server.send_info(&sender, b"in the server's name"));
+        assert!(matches!(&refused, ErrorKind::Denied { .. }), "{refused:?}");
+        assert!(heard_nothing(&victim));
+        still_serves(&stage, &mut server);
+    });
+}
+
+#[test]
+fn another_users_client_in_hobnob_is_answered() {
+    const SERVER: &str = "HOBNOB_TEST_SERVER";
+    let test = "another_users_client_in_hobnob_is_answered";
+    if let Some(at) = std::env::var_os(SERVER) {
+        let mut client = plain_datagrams::connect_to(at.to_str().unwrap()).unwrap();
+        client.send_info(b"ask").unwrap();
+        assert_eq!(client.recv_borrowed().unwrap(), b"answer");
+        return;
+    }
+    if !stage::can_act_as_others(test) {
+        return;
+    }
+    watched(test, || {
+        let stage = Stage::new();
+        let mut server = stage.try_server(&stage.options().shared(true).allow(|_| true)).unwrap();
+        let asks = Command::new(std::env::current_exe().unwrap())
+            .args([test, "--exact"])
+            .env(SERVER, stage.address().to_string())
+            .env("TMPDIR", stage.at(""))
+            .uid(stage::OTHER)
+            .gid(stage::OTHER)
+            .stdout(Stdio::piped())
+            .spawn();
+        let (sender, _) = next(&mut server);
+        assert_eq!(sender.peer().uid, Some(stage::OTHER));
+        server.send_info(&sender, b"answer").unwrap();
+        let asked = asks.unwrap().wait_with_output().unwrap();
+        assert!(asked.status.success(), "{asked:?}");
+        assert_eq!(stage.left(), ["calc.sock"], "it took its address away");
     });
 }
 

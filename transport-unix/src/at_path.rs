@@ -26,33 +26,36 @@ use crate::{
 pub(crate) fn listen_at(kind: SockType, path: &Path, config: &Config) -> Result<Open> {
     let dead = match std::fs::symlink_metadata(path) {
         Ok(found) => {
-            must_be_dead(kind, path, &found)?;
-            Some((found.dev(), found.ino()))
+            must_be_dead(kind, path, &found, path)?;
+            Some(identity(&found))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
     let temporary = temporary_beside(path);
-    // Under the lease, a socket of ours with this name was left by a server that was killed.
-    if std::fs::symlink_metadata(&temporary).is_ok_and(|left| is_our_socket(&left)) {
-        std::fs::remove_file(&temporary)?;
-    }
-    let socket = listening(kind, &temporary).map_err(|error| unfit(path, error))?;
+    clear_temporary(kind, &temporary, path)?;
+    let socket = listening(kind, &temporary).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => in_use(path),
+        _ => unfit(path, error),
+    })?;
     let made = std::fs::symlink_metadata(&temporary).and_then(|file| {
         if config.shared {
             let_others_connect(&temporary)?;
         }
+        config.seams.reach("unix.listening")?;
         put_in_place(&temporary, path, dead)?;
-        Ok((file.dev(), file.ino()))
+        Ok(identity(&file))
     });
-    let identity = made.inspect_err(|_| {
+    let made = made.inspect_err(|_| {
         let _ = std::fs::remove_file(&temporary);
     });
-    let identity = identity.map_err(|error| match error.kind() {
+    let ours = made.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => in_use(path),
+        // Somebody who starts at the same time has looked before we listened, and removed what we have made.
+        io::ErrorKind::NotFound if path.parent().is_some_and(Path::exists) => in_use(path),
         _ => error.into(),
     })?;
-    Ok((socket, Rendezvous::Path(path.to_owned(), identity), None))
+    Ok((socket, Rendezvous::Path(path.to_owned(), ours), None))
 }
 
 /// Others may write to the parent directory perhaps: `set_mode` follows no link there.
@@ -62,7 +65,20 @@ fn let_others_connect(socket: &Path) -> io::Result<()> {
     parent.set_mode(base_name(socket).unwrap_or_default(), OTHERS_CONNECT)
 }
 
-fn must_be_dead(kind: SockType, path: &Path, found: &std::fs::Metadata) -> Result<()> {
+/// A socket of ours with the temporary name was left by a server that was killed; unless somebody listens at it, who is
+/// just starting with a lease in another directory.
+fn clear_temporary(kind: SockType, temporary: &Path, served: &Path) -> Result<()> {
+    // What cannot be looked at cannot be made there either, and that will say why.
+    let Ok(left) = std::fs::symlink_metadata(temporary) else { return Ok(()) };
+    must_be_dead(kind, temporary, &left, served)?;
+    match std::fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Somebody who lives there is serving `served`, or about to.
+fn must_be_dead(kind: SockType, path: &Path, found: &std::fs::Metadata, served: &Path) -> Result<()> {
     let uid = nix::unistd::geteuid();
     if !is_our_socket(found) {
         return Err(Error::denied(format!(
@@ -77,8 +93,12 @@ fn must_be_dead(kind: SockType, path: &Path, found: &std::fs::Metadata) -> Resul
     match connect(probe.as_raw_fd(), &there) {
         Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(()),
         // It answered, or has a full backlog, or is a socket of another type: somebody is there.
-        _ => Err(in_use(path)),
+        _ => Err(in_use(served)),
     }
+}
+
+fn identity(file: &std::fs::Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 fn in_use(path: &Path) -> Error {
@@ -100,7 +120,7 @@ fn temporary_beside(path: &Path) -> PathBuf {
 fn put_in_place(temporary: &Path, path: &Path, dead: Option<(u64, u64)>) -> io::Result<()> {
     let taken = || io::Error::from(io::ErrorKind::AddrInUse);
     if dead.is_some() {
-        let found = std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        let found = std::fs::symlink_metadata(path).map(|file| identity(&file)).ok();
         return if found == dead || found.is_none() {
             std::fs::rename(temporary, path)
         } else {

@@ -9,6 +9,12 @@
 //! A connection takes three descriptors on each side, and a server four more for the next one. An event loop of your own that watches the one that `AsFd` gives
 //! sees messages and goodbyes; a peer that dies without a goodbye shows when you try to receive.
 //!
+//! What a client has not taken counts as sent by the server's user, who may have as many descriptors on the way as a
+//! process may have open (RLIMIT_NOFILE; ETOOMANYREFS in unix(7)). So whoever can reach the socket and takes nothing keeps
+//! everybody else out with half as many connections, for as long as those are held, whether or not the policy admits him.
+//! A server with CAP_SYS_RESOURCE or CAP_SYS_ADMIN has no such limit. Where users must not be able to hold each other up,
+//! use `unix` or `seqpacket`.
+//!
 //! This is for programs that both use hobnob. `dgram:/PATH` is not a place where others can send datagrams to.
 //!
 //! ```

@@ -2,16 +2,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    fs,
+    fs, io,
     os::fd::{AsRawFd, OwnedFd},
     path::Path as FilePath,
+    sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
 
 use conformance::{Stage, kind_of};
 use ipc_core::{
-    Address, ConnectOptions, Connection, ErrorKind, IpcReceiver, IpcSender, IpcServer, Result, Server,
-    ServerOptions, Transport,
+    Address, ConnectOptions, Connection, ErrorKind, Failpoints, IpcReceiver, IpcSender, IpcServer, Result,
+    Seams, Server, ServerOptions, Transport,
 };
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
@@ -30,6 +31,7 @@ macro_rules! over {
                 what_is_no_socket_is_left_alone
                 a_socket_of_another_type_is_a_bad_address_and_left_alone
                 a_successors_socket_is_not_removed_by_its_predecessor
+                of_two_that_start_at_a_path_with_leases_of_their_own_the_second_is_told
                 a_server_of_another_user_at_a_path_is_not_believed
             }
         }
@@ -195,6 +197,35 @@ fn a_successors_socket_is_not_removed_by_its_predecessor<T: Meets>() {
     drop(server);
     assert!(path.file.exists(), "a server removed a socket that was not its own");
     drop(successor);
+}
+
+/// When a server listens under its temporary name.
+struct Listening<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send> Failpoints for Listening<F> {
+    fn reach(&self, point: &'static str) -> io::Result<()> {
+        let once = if point == "unix.listening" { self.0.lock().unwrap().take() } else { None };
+        once.into_iter().for_each(|once| once());
+        Ok(())
+    }
+}
+
+/// Each has a directory of names that the other does not look at.
+fn of_two_that_start_at_a_path_with_leases_of_their_own_the_second_is_told<T: Meets>() {
+    let (path, (tell, told)) = (Path::<T>::new(), mpsc::channel());
+    let (at, options) = (path.address.clone(), path.stage.server_options());
+    let starts = move || tell.send(Server::<T>::new_server_with(&at, &options)).unwrap();
+    let seams = Seams::default().with_failpoints(Arc::new(Listening(Mutex::new(Some(starts)))));
+    let options = ServerOptions::new().directory(path.stage.dir.path().join("others")).seams(seams);
+    let mut first = Server::<T>::new_server_with(&path.address, &options).unwrap();
+    let in_use = ErrorKind::NameInUse { name: path.file.display().to_string(), holder: None };
+    assert_eq!(kind_of(&told.recv().unwrap()), Some(&in_use));
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| path.connect_within(Duration::from_secs(5)).unwrap());
+        let mut served = first.accept_client().unwrap();
+        client.join().unwrap().send_info(b"served").unwrap();
+        assert_eq!(served.recv_borrowed().unwrap(), Some(&b"served"[..]));
+    });
 }
 
 /// At a path there is no folder whose owner could be asked: the kernel's word on who listens decides.
