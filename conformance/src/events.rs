@@ -422,6 +422,29 @@ pub fn serve_events_drains_and_says_goodbye<T: Transport>() {
     }
 }
 
+/// It is slow to receive its answers: what it had sent before the stop is handled all the same, as there is room.
+pub fn a_full_queue_is_no_reason_to_drop_what_was_sent_before_the_stop<T: Transport>() {
+    const MOST: usize = 300;
+    const SIZE: usize = 60_000;
+    for options in [patient(), patient().workers(1)] {
+        let stage = Stage::<T>::new();
+        let handler = |_: &[u8], reply: &mut Reply<'_>| reply.send(&[7; SIZE]);
+        let serving = Serving::start(stage.server(), options.queue(50_000), handler);
+        let (mut slow, mut idle) = (stage.connect().unwrap(), stage.connect().unwrap());
+        let brief = || Deadline::Within(Duration::from_millis(50));
+        let sent = (0..MOST).take_while(|_| slow.send_info_by(b"", brief()).is_ok()).count();
+        thread::scope(|scope| {
+            let served = scope.spawn(|| serving.stop());
+            assert_eq!(idle.recv_borrowed().unwrap(), None, "the drain has reached both");
+            for i in 0..sent {
+                assert!(slow.recv_borrowed().unwrap() == Some(&[7; SIZE][..]), "answer {i} of {sent}");
+            }
+            assert_eq!(slow.recv_borrowed().unwrap(), None);
+            assert_eq!(served.join().unwrap().abandoned, 0);
+        });
+    }
+}
+
 pub fn a_drain_of_events_ends_though_a_client_or_a_handler_does_not<T: Transport>() {
     let stage = Stage::<T>::new();
     let (begun, has_begun) = mpsc::channel();

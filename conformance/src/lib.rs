@@ -147,6 +147,7 @@ macro_rules! conformance_of_events {
             the_handler_learns_why_a_client_has_left
             a_panicking_event_handler_ends_its_own_connection_only
             serve_events_drains_and_says_goodbye
+            a_full_queue_is_no_reason_to_drop_what_was_sent_before_the_stop
             a_drain_of_events_ends_though_a_client_or_a_handler_does_not
             workers_may_block
             one_that_stalls_is_given_up_by_a_loop

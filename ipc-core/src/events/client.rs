@@ -116,7 +116,8 @@ impl<S> Client<S> {
         let mut more = self.receive(env);
         self.flush();
         more |= self.resume(env.options.queue);
-        if !more && ends {
+        // One whose queue is full is heard to the end once there is room.
+        if !more && ends && !self.paused {
             self.end(Left::Stopping);
         }
         self.farewell(env);
