@@ -370,6 +370,35 @@ pub fn the_handler_learns_why_a_client_has_left<T: Transport>() {
     assert_eq!((client.recv_borrowed().unwrap(), left.recv().unwrap()), (None, "Stopping".into()));
 }
 
+/// Lets nobody stay.
+struct Closed;
+
+impl EventHandler for Closed {
+    type Client = ();
+
+    fn joined(&self, reply: &mut Reply<'_>) -> Result<()> {
+        reply.send(b"not today")?;
+        reply.mailbox().send(b"come tomorrow")?;
+        Err(ErrorKind::Busy.into())
+    }
+
+    fn message(&self, (): &mut (), _: &[u8], _: &mut Reply<'_>) -> Result<()> {
+        unreachable!("nobody has joined")
+    }
+}
+
+pub fn one_who_may_not_stay_receives_what_it_was_told<T: Transport>() {
+    for options in [patient(), patient().workers(1)] {
+        let stage = Stage::<T>::new();
+        let _serving = Serving::start(stage.server(), options, Closed);
+        let mut client = stage.connect().unwrap();
+        for said in [&b"not today"[..], b"come tomorrow"] {
+            assert_eq!(client.recv_borrowed().unwrap(), Some(said));
+        }
+        assert_eq!(client.recv_borrowed().unwrap(), None);
+    }
+}
+
 pub fn a_panicking_event_handler_ends_its_own_connection_only<T: Transport>() {
     for options in [patient(), patient().workers(1)] {
         let stage = Stage::<T>::new();
@@ -417,6 +446,29 @@ pub fn serve_events_drains_and_says_goodbye<T: Transport>() {
             }
             assert_eq!(client.recv_borrowed().unwrap(), None);
             assert_eq!(idle.recv_borrowed().unwrap(), None);
+            assert_eq!(served.join().unwrap().abandoned, 0);
+        });
+    }
+}
+
+/// It is slow to receive its answers: what it had sent before the stop is handled all the same, as there is room.
+pub fn a_full_queue_is_no_reason_to_drop_what_was_sent_before_the_stop<T: Transport>() {
+    const MOST: usize = 300;
+    const SIZE: usize = 60_000;
+    for options in [patient(), patient().workers(1)] {
+        let stage = Stage::<T>::new();
+        let handler = |_: &[u8], reply: &mut Reply<'_>| reply.send(&[7; SIZE]);
+        let serving = Serving::start(stage.server(), options.queue(50_000), handler);
+        let (mut slow, mut idle) = (stage.connect().unwrap(), stage.connect().unwrap());
+        let brief = || Deadline::Within(Duration::from_millis(50));
+        let sent = (0..MOST).take_while(|_| slow.send_info_by(b"", brief()).is_ok()).count();
+        thread::scope(|scope| {
+            let served = scope.spawn(|| serving.stop());
+            assert_eq!(idle.recv_borrowed().unwrap(), None, "the drain has reached both");
+            for i in 0..sent {
+                assert!(slow.recv_borrowed().unwrap() == Some(&[7; SIZE][..]), "answer {i} of {sent}");
+            }
+            assert_eq!(slow.recv_borrowed().unwrap(), None);
             assert_eq!(served.join().unwrap().abandoned, 0);
         });
     }

@@ -63,6 +63,7 @@ macro_rules! conformance {
             much_that_is_fed_leaves_by_itself
             answers_that_are_fed_leave_before_the_next_wait
             send_many_says_how_many_were_accepted
+            what_send_many_accepted_leaves_though_the_next_is_refused
             every_way_to_wait_carries_the_same_messages
             carries_every_size_from_0_to_16_MiB
             too_large_is_refused_before_allocation
@@ -145,8 +146,10 @@ macro_rules! conformance_of_events {
             a_mailbox_reaches_its_client_from_any_thread
             one_that_cannot_keep_up_is_cut_off_if_so_chosen
             the_handler_learns_why_a_client_has_left
+            one_who_may_not_stay_receives_what_it_was_told
             a_panicking_event_handler_ends_its_own_connection_only
             serve_events_drains_and_says_goodbye
+            a_full_queue_is_no_reason_to_drop_what_was_sent_before_the_stop
             a_drain_of_events_ends_though_a_client_or_a_handler_does_not
             workers_may_block
             one_that_stalls_is_given_up_by_a_loop

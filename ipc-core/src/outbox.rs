@@ -172,8 +172,10 @@ impl Outbox {
         self.forget_sent();
         let size = self.end + more;
         if size > self.bytes.len() {
-            // A full outbox has room for the small message that makes it leave.
-            self.bytes.grow(if size <= LITTLE { size } else { size.max(FULL + LITTLE) }, self.end);
+            // A full outbox has room for the small message that makes it leave. A queue beyond that grows twofold, so that
+            // it is not copied for each message.
+            let twofold = if self.bytes.len() > FULL { 2 * self.bytes.len() } else { FULL + LITTLE };
+            self.bytes.grow(if size <= LITTLE { size } else { size.max(twofold) }, self.end);
         }
     }
 
@@ -265,6 +267,17 @@ mod tests {
             outbox.went(9);
             assert_eq!(outbox.messages(), 1);
         }
+    }
+
+    /// A queue of many small messages would be copied anew for each of them.
+    #[test]
+    fn a_queue_grows_in_few_steps() {
+        let (mut outbox, mut sizes) = (outbox(), std::collections::BTreeSet::new());
+        for _ in 0..10_000 {
+            put(&mut outbox, &[7; 100]);
+            sizes.insert(outbox.bytes.len());
+        }
+        assert!(sizes.len() < 20, "{} steps", sizes.len());
     }
 
     #[test]

@@ -45,8 +45,8 @@ enum Phase<S> {
     Open(S),
     /// It is over, and the handler does not know yet.
     Ending(S, Left),
-    /// It has until then to receive what is due to it, and the goodbye.
-    Leaving(Instant),
+    /// It has until then to receive what is due to it, and the goodbye; none is the end of the server's drain.
+    Leaving(Option<Instant>),
     Gone,
 }
 
@@ -116,7 +116,8 @@ impl<S> Client<S> {
         let mut more = self.receive(env);
         self.flush();
         more |= self.resume(env.options.queue);
-        if !more && ends {
+        // One whose queue is full is heard to the end once there is room.
+        if !more && ends && !self.paused {
             self.end(Left::Stopping);
         }
         self.farewell(env);
@@ -146,6 +147,12 @@ impl<S> Client<S> {
         }
     }
 
+    /// What its mailbox has taken still leaves; it takes nothing more.
+    fn take_the_last(&mut self) {
+        self.mailbox.close_into(&mut *self.tx);
+        self.count();
+    }
+
     /// What to watch its descriptors for.
     pub(super) fn wants(&self) -> Wants {
         let read = matches!(self.phase, Phase::Open(_)) && !self.paused;
@@ -156,7 +163,7 @@ impl<S> Client<S> {
     pub(super) fn wake_at(&self, Wants { read, write }: Wants) -> Option<Instant> {
         let reads = read.then(|| self.rx.recv_wake_at()).flatten();
         let writes = write.then(|| self.tx.send_wake_at()).flatten();
-        let leaves = if let Phase::Leaving(until) = self.phase { Some(until) } else { None };
+        let leaves = if let Phase::Leaving(until) = self.phase { until } else { None };
         reads.into_iter().chain(writes).chain(leaves).min()
     }
 
@@ -171,8 +178,8 @@ impl<S> Client<S> {
             Ok(state) => self.phase = Phase::Open(state),
             Err(error) => {
                 log::debug!("a client was not let stay: {error}");
-                self.mailbox.close();
-                self.phase = Phase::Leaving(Instant::now() + GOODBYE);
+                self.take_the_last();
+                self.phase = Phase::Leaving(Some(Instant::now() + GOODBYE));
             }
         }
         if leave {
@@ -276,14 +283,14 @@ impl<S> Client<S> {
         if !matches!(self.phase, Phase::Ending(..)) {
             return;
         }
-        if let Phase::Ending(state, why) = replace(&mut self.phase, Phase::Leaving(Instant::now() + GOODBYE))
-        {
+        if let Phase::Ending(state, why) = replace(&mut self.phase, Phase::Gone) {
             if matches!(why, Left::CutOff) {
-                self.phase = Phase::Gone;
+                self.mailbox.close();
             } else {
-                self.collect();
+                self.take_the_last();
+                let until = (!matches!(why, Left::Stopping)).then(|| Instant::now() + GOODBYE);
+                self.phase = Phase::Leaving(until);
             }
-            self.mailbox.close();
             env.handler.left(state, why);
         }
     }
@@ -294,7 +301,9 @@ impl<S> Client<S> {
         let left = self.tx.try_disconnect_from();
         self.count();
         let left = match left {
-            Err(error) if *error.kind() == ErrorKind::WouldBlock => until <= Instant::now(),
+            Err(error) if *error.kind() == ErrorKind::WouldBlock => {
+                until.is_some_and(|until| until <= Instant::now())
+            }
             Err(error) => {
                 log::debug!("a client's goodbye: {error}");
                 true

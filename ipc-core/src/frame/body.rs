@@ -12,6 +12,8 @@ pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
     pub(super) have: usize,
     want: usize,
+    /// So many of `bytes` may be filled: they are a part of its sender's share. A buffer that is lent may have more.
+    admitted: usize,
     kind: FrameKind,
     stage: Stage,
     /// It has grown beyond what its sender's user may have here.
@@ -32,6 +34,7 @@ impl Default for Body {
             bytes: Vec::new(),
             have: 0,
             want: 0,
+            admitted: 0,
             kind: FrameKind::Data,
             stage: Stage::Idle,
             over_share: false,
@@ -76,19 +79,22 @@ impl Body {
     /// Room for what is missing, and whether it is room for all of that. It grows as bytes have *arrived*: to at
     /// most twice that, or 64 KiB, whatever the header says is to come.
     pub(super) fn room(&mut self, lender: &mut Lender) -> (&mut [u8], bool) {
-        if self.have == self.bytes.len() {
+        if self.have == self.admitted {
             self.have_room(LARGE.max(2 * self.have), lender);
         }
-        let end = self.want.min(self.bytes.len());
+        let end = self.want.min(self.admitted);
         (&mut self.bytes[self.have..end], end == self.want)
     }
 
     /// Makes room for a frame of `length` bytes that is only expected. False: there shall be none.
     pub(super) fn make_ready(&mut self, length: usize, lender: &mut Lender) -> bool {
-        if self.bytes.len() < length {
+        if self.admitted < length {
             if !lender.admits(length) {
                 return false;
             }
+            self.admitted = length;
+        }
+        if self.bytes.len() < length {
             lender.exchange(std::mem::replace(&mut self.bytes, lender.lend(length)));
         }
         true
@@ -117,6 +123,7 @@ impl Body {
     pub(super) fn hand_over(&mut self, into: &mut Vec<u8>, lender: &mut Lender) {
         self.bytes.truncate(self.want);
         lender.take_back(std::mem::replace(into, std::mem::take(&mut self.bytes)));
+        self.admitted = 0;
         self.end_lending();
     }
 
@@ -131,6 +138,7 @@ impl Body {
     pub(super) fn rest(&mut self, lender: &mut Lender) {
         if self.stage == Stage::Idle && !self.bytes.is_empty() {
             lender.take_back(std::mem::take(&mut self.bytes));
+            self.admitted = 0;
         }
     }
 
@@ -138,10 +146,20 @@ impl Body {
     fn have_room(&mut self, size: usize, lender: &mut Lender) {
         let size = size.min(self.want);
         if self.bytes.len() < size {
-            self.over_share |= !lender.admits(size);
             let mut larger = lender.lend(size);
             larger[..self.have].copy_from_slice(&self.bytes[..self.have]);
             lender.exchange(std::mem::replace(&mut self.bytes, larger));
         }
+        if self.admitted < size {
+            self.admit(size, lender);
+        }
+    }
+
+    /// All of what was lent, if that is within the share: then it is filled by one read.
+    fn admit(&mut self, least: usize, lender: &mut Lender) {
+        let most = self.want.min(self.bytes.len());
+        let all = lender.admits(most);
+        self.over_share |= !all && !lender.admits(least);
+        self.admitted = if all { most } else { least };
     }
 }

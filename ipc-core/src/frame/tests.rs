@@ -1,8 +1,11 @@
 //! The decoder against any cutting of the stream, against garbage, and against headers that lie.
 
+use std::{num::NonZeroU32, sync::Arc};
+
 use proptest::prelude::*;
 
-use super::{Decoder, FrameKind, HEADER, header};
+use super::{Decoder, FrameKind, HEADER, decoder::OVER_SHARE, header};
+use crate::{Config, Peer, PeerPid, Proof, Wire, pool::Pool, shares::Shares};
 
 /// Puts at most `most` bytes of `stream` into the decoder, as readv(2) would.
 pub(super) fn read(decoder: &mut Decoder, stream: &mut &[u8], most: usize) {
@@ -98,6 +101,83 @@ fn memory_follows_the_bytes_and_not_the_header() {
             arrived += 1000;
         }
     }
+}
+
+/// What the pool has may be larger than what is asked for: it is no way around a user's share.
+#[test]
+fn memory_that_others_have_used_is_a_part_of_the_share_as_it_fills() {
+    for wire in [Wire::Native, Wire::Delimited(0xff), Wire::Fixed(NonZeroU32::new(900_000).unwrap())] {
+        let (pool, config) = (Arc::<Pool>::default(), Config { shared: true, ..Config::default() });
+        pool.give_back(vec![0; 1 << 20]);
+        let stranger = Peer::new(Some(7), None, PeerPid::Unknown, Proof::Kernel);
+        let mut decoder = Decoder::lent_by(pool, wire, 16 << 20);
+        decoder.charge_to(Shares::new(400_000, &config).account(&stranger));
+        let (whole, mut arrived) = (encode(&[vec![0; 900_000]]), 0);
+        let ended = loop {
+            match decoder.next_frame() {
+                Ok(frame) => assert_eq!(frame, None, "{wire}: all of it was taken"),
+                Err(ended) => break ended,
+            }
+            let mut left = &whole[arrived..];
+            read(&mut decoder, &mut left, 10_000);
+            arrived = whole.len() - left.len();
+        };
+        assert_eq!(ended, OVER_SHARE);
+        assert!(arrived <= 200_000 + 10_000, "{wire}: {arrived} bytes of a share of 200,000");
+    }
+}
+
+/// Nobody is charged for it, and it is kept for as long as its end is a beginning.
+#[test]
+fn small_messages_take_no_large_buffer_that_others_have_left() {
+    let pool = Arc::<Pool>::default();
+    pool.give_back(vec![0; 2 << 20]);
+    let mut decoder = Decoder::lent_by(pool, Wire::Native, 1000);
+    let whole = encode(&vec![vec![7; 1000]; 4000]);
+    let mut left = &whole[..];
+    while !left.is_empty() {
+        read(&mut decoder, &mut left, usize::MAX);
+        while decoder.next_frame().unwrap().is_some() {}
+        assert!(decoder.memory() <= 128 * 1024, "{} bytes", decoder.memory());
+    }
+}
+
+/// Where a large message was expected, small ones come into its memory, and are put together with what is around them.
+#[test]
+fn small_messages_in_the_place_of_a_large_one_leave_no_large_room_behind() {
+    let large = 1 << 20;
+    let mut sent = vec![vec![7; large]];
+    sent.extend(vec![vec![8; 1000]; large / 1000]);
+    let whole = encode(&sent);
+    let mut decoder = Decoder::new(large as u32);
+    // The last one lacks its end.
+    let (first, others) = whole[..whole.len() - 1].split_at(HEADER + large);
+    for mut left in [first, others] {
+        while !left.is_empty() {
+            read(&mut decoder, &mut left, usize::MAX);
+            while decoder.next_frame().unwrap().is_some() {}
+        }
+    }
+    decoder.rest();
+    assert!(decoder.memory() <= 128 * 1024, "{} bytes", decoder.memory());
+    read(&mut decoder, &mut &[8][..], 1);
+    let last = decoder.next_frame().unwrap().expect("all of it is there");
+    assert_eq!(decoder.bytes(&last), [8; 1000]);
+}
+
+/// As if it were new: whoever may have as much as there is has it with one read.
+#[test]
+fn a_large_buffer_that_others_have_left_is_filled_at_once() {
+    let pool = Arc::<Pool>::default();
+    pool.give_back(vec![0; 1 << 20]);
+    let mut decoder = Decoder::lent_by(pool, Wire::Native, 1 << 20);
+    let whole = encode(&[vec![7; 900_000]]);
+    let (mut left, mut reads) = (&whole[..], 0);
+    while decoder.next_frame().unwrap().is_none() {
+        read(&mut decoder, &mut left, usize::MAX);
+        reads += 1;
+    }
+    assert_eq!(reads, 2, "its beginning, and the rest");
 }
 
 #[test]
