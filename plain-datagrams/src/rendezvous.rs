@@ -118,8 +118,51 @@ fn make_in(
 /// Removes the socket of a dead server. Whatever else is there is left alone.
 fn take_over(folder: &Folder, name: &str, address: &UnixAddr) -> Result<()> {
     remove_leftover(folder, &aside(name));
+    remove_leftover(folder, &turn(name));
+    if find_dead(folder, name, address)?.is_none() {
+        return Ok(());
+    }
+    let _turn = Turn::take(folder, name)?;
+    // Somebody had the turn before us, perhaps.
+    match find_dead(folder, name, address)? {
+        Some(dead) => remove_dead(folder, name, dead),
+        None => Ok(()),
+    }
+}
+
+/// Whose turn it is to remove the dead socket of this name: servers with a lease in another directory would remove each
+/// other's live one. It is a socket, so that whoever is killed meanwhile can be told from one who is alive.
+struct Turn {
+    _name: Rendezvous,
+    _socket: OwnedFd,
+}
+
+impl Turn {
+    fn take(folder: &Folder, name: &str) -> Result<Self> {
+        let turn = turn(name);
+        let socket = datagram_socket()?;
+        match bind(socket.as_raw_fd(), &UnixAddr::new(&folder.path_to(&turn))?) {
+            Err(Errno::EADDRINUSE) => return Err(in_use(folder, name)),
+            bound => bound?,
+        }
+        let (identity, made_by) = (folder.look(&turn)?.identity, std::process::id());
+        Ok(Self {
+            _name: Rendezvous { folder: folder.clone(), name: turn, identity, made_by },
+            _socket: socket,
+        })
+    }
+}
+
+/// With as much of the name as surely fits into a socket address.
+fn turn(name: &str) -> String {
+    let tail = (name.len().saturating_sub(64)..).find_map(|at| name.get(at..));
+    format!("{TEMPORARY}{}", tail.unwrap_or_default())
+}
+
+/// What is there, if it is the socket of a dead server.
+fn find_dead(folder: &Folder, name: &str, address: &UnixAddr) -> Result<Option<(u64, u64)>> {
     let found = match folder.look(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         found => found?,
     };
     let uid = geteuid();
@@ -132,8 +175,8 @@ fn take_over(folder: &Folder, name: &str, address: &UnixAddr) -> Result<()> {
         )));
     }
     match probe(address)? {
-        Err(Errno::ENOENT) => Ok(()),
-        Err(Errno::ECONNREFUSED) => remove_dead(folder, name, found.identity),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(Errno::ECONNREFUSED) => Ok(Some(found.identity)),
         // It could be connected to, is another kind of socket, or takes datagrams of one peer only: it lives.
         _ => Err(in_use(folder, name)),
     }

@@ -14,7 +14,7 @@ use std::{
 
 use conformance::watched;
 use ipc_core::{Address, ErrorKind};
-use plain_datagrams::{Client, Server};
+use plain_datagrams::{Client, Server, ServerOptions};
 use stage::{Stage, kind, next, said};
 
 fn echoes(stage: &Stage, server: &mut Server) {
@@ -43,6 +43,18 @@ fn a_dead_servers_socket_is_taken_over_and_nothing_is_left_at_the_end() {
         // One was killed while it put a dead one aside.
         drop(UnixDatagram::bind(stage.at(".tmp-dead-calc.sock")).unwrap());
         echoes(&stage, &mut stage.server());
+        assert_eq!(stage.left(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_dead_servers_socket_with_the_longest_name_is_taken_over() {
+    watched("a_dead_servers_socket_with_the_longest_name_is_taken_over", || {
+        let stage = Stage::new();
+        let long = stage.at(&"ü".repeat((107 - stage.at("").as_os_str().len()) / 2));
+        drop(UnixDatagram::bind(&long).unwrap());
+        let at: Address = format!("dgram:{}", long.display()).parse().unwrap();
+        drop(Server::new_server_with(&at, &stage.options()).unwrap());
         assert_eq!(stage.left(), Vec::<String>::new());
     });
 }
@@ -143,6 +155,36 @@ fn of_servers_that_race_for_a_dead_ones_path_one_wins_and_serves() {
             let mut winners: Vec<_> = results.into_iter().flatten().collect();
             assert_eq!(winners.len(), 1);
             echoes(&stage, &mut winners[0]);
+        }
+    });
+}
+
+/// Each has a directory of names that the others do not look at, and so a lease of its own.
+#[test]
+fn of_servers_that_race_with_leases_of_their_own_one_wins_and_the_others_are_told() {
+    watched("of_servers_that_race_with_leases_of_their_own_one_wins_and_the_others_are_told", || {
+        let stage = Stage::new();
+        for _ in 0..300 {
+            drop(UnixDatagram::bind(stage.socket()).unwrap());
+            let start = Barrier::new(4);
+            let race = &|options: ServerOptions| {
+                start.wait();
+                stage.try_server(&options)
+            };
+            let results: Vec<_> = thread::scope(|scope| {
+                let options =
+                    (0..4).map(|i| stage.options().directory(stage.at("names").join(i.to_string())));
+                std::fs::create_dir_all(stage.at("names")).unwrap();
+                let racers: Vec<_> = options.map(|options| scope.spawn(move || race(options))).collect();
+                racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+            });
+            let (winners, losers): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+            assert_eq!(winners.len(), 1);
+            for told in losers {
+                assert!(matches!(kind(told), ErrorKind::NameInUse { holder: None, .. }));
+            }
+            winners.into_iter().for_each(|winner| echoes(&stage, &mut winner.unwrap()));
+            assert_eq!(stage.left(), Vec::<String>::new());
         }
     });
 }
