@@ -63,6 +63,7 @@ macro_rules! conformance {
             much_that_is_fed_leaves_by_itself
             answers_that_are_fed_leave_before_the_next_wait
             send_many_says_how_many_were_accepted
+            what_send_many_accepted_leaves_though_the_next_is_refused
             every_way_to_wait_carries_the_same_messages
             carries_every_size_from_0_to_16_MiB
             too_large_is_refused_before_allocation

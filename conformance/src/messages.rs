@@ -115,6 +115,19 @@ pub fn send_many_says_how_many_were_accepted<S: Subject>() {
     });
 }
 
+/// Nothing else is done with this half: what was accepted must not wait for that.
+pub fn what_send_many_accepted_leaves_though_the_next_is_refused<S: Subject>() {
+    let stage = Stage::<S>::new();
+    let mut server = stage.server_with(|options| options.max_message(1000));
+    let (mut client, mut served) = stage.pair(&mut server);
+    let sent = client.send_many(&[b"one", b"two", &[0; 1001], b"four"]);
+    assert_eq!(sent.unwrap(), 2);
+    let soon = Deadline::Within(Duration::from_secs(20));
+    for info in [&b"one"[..], b"two"] {
+        assert_eq!(served.recv_borrowed_by(soon).unwrap(), Some(info));
+    }
+}
+
 pub fn every_way_to_wait_carries_the_same_messages<S: Subject>() {
     for strategy in [WaitStrategy::Sleep, WaitStrategy::Adaptive, WaitStrategy::Spin] {
         let stage = Stage::<S>::new();

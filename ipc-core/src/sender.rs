@@ -121,19 +121,26 @@ impl<T: Transport> Sender<T> {
     fn send_all(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
         let deadline = deadline.started(self.waiting.seams.now());
         let Some((last, others)) = infos.split_last() else { return Ok(0) };
-        let mut accepted = 0;
-        for info in others {
-            match self.feed(info, deadline) {
-                Err(error) if accepted == 0 => return Err(error),
-                Err(_) => return Ok(accepted),
-                Ok(()) => accepted += 1,
+        for (accepted, info) in others.iter().enumerate() {
+            if let Err(error) = self.feed(info, deadline) {
+                return self.gave_up_after(accepted, error);
             }
         }
         match self.send_info_by(last, deadline) {
-            Err(error) if accepted == 0 => Err(error),
-            Err(_) => Ok(accepted),
-            Ok(()) => Ok(accepted + 1),
+            Err(error) => self.gave_up_after(others.len(), error),
+            Ok(()) => Ok(infos.len()),
         }
+    }
+
+    /// What was accepted before leaves as far as it can: nobody may come to send the next.
+    #[cold]
+    fn gave_up_after(&mut self, accepted: usize, error: Error) -> Result<usize> {
+        if accepted == 0 {
+            return Err(error);
+        }
+        // What stays here leaves with the next call, and what broke is told there.
+        let _ = drive(&mut Flush(&mut self.outlet), Deadline::Now, &mut self.waiting);
+        Ok(accepted)
     }
 
     fn disconnect(&mut self, deadline: Deadline) -> Result<()> {
