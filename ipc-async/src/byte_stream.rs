@@ -51,7 +51,8 @@ impl<R: Runtime, C: IpcConnection> ByteStream<R, C> {
         while self.read == self.came.len() && !self.is_over {
             self.read = 0;
             let received = self.connection.poll_op(Half::Receiving, cx, Recv(&mut self.came));
-            if received.is_pending() {
+            if !matches!(received, Poll::Ready(Ok(_))) {
+                // It is as it was, and read already.
                 self.came.clear();
             }
             self.is_over = !ready!(received)?;

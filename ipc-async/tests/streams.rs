@@ -204,6 +204,8 @@ async fn an_end_is_told_from_a_death<R: Bytes, T: Transport>() {
     T::abandon(client.into_inner());
     let (came, end) = read_to_end(&mut reader).await;
     assert_eq!((came.as_slice(), end.unwrap_err().kind()), (&b"whole"[..], io::ErrorKind::BrokenPipe));
+    let again = R::read(&mut reader, &mut [0; 8]).await;
+    assert_eq!(again.unwrap_err().kind(), io::ErrorKind::BrokenPipe, "and nothing is read twice");
     // In the middle of a message.
     let there = house::<R, T>().await;
     let (mut client, mut reader) = (there.client, ByteStream::new(there.served));
