@@ -80,11 +80,15 @@ impl<R: Runtime> Waiter<R> {
             let is_ready = passes || !guards.is_empty();
             // Looked at also while there is something, for a peer that always has one more byte.
             if tried && ends.at().is_some_and(|ends| ends <= Instant::now()) {
-                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+                self.passing.clear();
+                return Poll::Ready(last_try(on, op, ErrorKind::TimedOut.into()));
             }
             if tried && !is_ready {
-                if let Some(ender) = &self.ender {
-                    ender.poll_waits(cx, self.half, op.heeds())?;
+                if let Some(ender) = &self.ender
+                    && let Err(stopped) = ender.poll_waits(cx, self.half, op.heeds())
+                {
+                    self.passing.clear();
+                    return Poll::Ready(last_try(on, op, stopped));
                 }
                 let until = ends.at().into_iter().chain(op.wake_at(on)).min();
                 if !self.timer.is_over(cx, until)? {
@@ -144,6 +148,16 @@ impl<R: Runtime> Waiter<R> {
         self.hope -= u8::from(hopes);
         hopes
     }
+}
+
+/// For a call that may not wait. It was not tried if that seemed to be in vain, and the runtime may not have looked
+/// since: what is there is taken all the same.
+#[cold]
+fn last_try<C: ?Sized, O: Op<C>>(on: &mut C, op: &mut O, why: Error) -> Result<O::Output> {
+    op.attempt(on, Deadline::Polled).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => why,
+        _ => error,
+    })
 }
 
 /// A call that has the runtime wait. As a type of its own it takes a fraction of the memory that nested async functions
