@@ -46,7 +46,11 @@ where
                 clients += 1;
                 let place = Running::enter(&running);
                 client.end_with(&place.ender);
-                R::spawn(Handling { handler: handler(client), place });
+                // It may panic before there is a future.
+                match catch_unwind(AssertUnwindSafe(|| handler(client))) {
+                    Ok(handler) => R::spawn(Handling { handler, place }),
+                    Err(_) => log::warn!("a client's handler panicked"),
+                }
             }
             Err(error) if *error.kind() == ErrorKind::Stopped => break Ok(()),
             Err(error) => break Err(error),

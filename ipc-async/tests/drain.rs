@@ -60,6 +60,41 @@ async fn what_was_accepted_leaves<R: Fresh, T: Transport>(flushes: bool) {
     assert_eq!(served.unwrap().abandoned, 0);
 }
 
+/// What panics is no future yet.
+async fn a_handler_that_panics_at_once_ends_its_own_connection_only<R: Fresh, T: Transport>() {
+    let stage = Stage::<T>::new();
+    let mut server = Server::<R, _>::new(stage.server());
+    let stop = server.stop_handle().unwrap();
+    let (options, is_first) = (stage.client_options(), AtomicBool::new(true));
+    let serving = serve(server, Duration::from_secs(3600), move |mut client: Connection<R, T>| {
+        assert!(!is_first.swap(false, SeqCst), "on purpose");
+        async move { client.send_info(b"unharmed").await }
+    });
+    let visits = async {
+        let mut info = Vec::new();
+        let mut doomed = Connection::<R, T>::connect_with(&stage.address, &options).await.unwrap();
+        assert_eq!(kind_of(&doomed.recv_info(&mut info).await), Some(&ErrorKind::PeerGone));
+        let mut other = Connection::<R, T>::connect_with(&stage.address, &options).await.unwrap();
+        assert!(other.recv_info(&mut info).await.unwrap() && info == b"unharmed");
+        stop.stop();
+    };
+    let (served, ()) = join(serving, visits).await;
+    assert_eq!(served.unwrap().abandoned, 0);
+}
+
+#[test]
+fn a_handler_that_panics_before_its_future_ends_its_own_connection_only() {
+    fn on_both<T: Transport>() {
+        Tokio::run(a_handler_that_panics_at_once_ends_its_own_connection_only::<Tokio, T>());
+        Smol::run(a_handler_that_panics_at_once_ends_its_own_connection_only::<Smol, T>());
+    }
+    watched("a_handler_that_panics_before_its_future_ends_its_own_connection_only", || {
+        on_both::<transport_unix::Unix>();
+        on_both::<transport_fifo::Fifo>();
+        on_both::<transport_inproc::Inproc>();
+    });
+}
+
 fn everywhere<T: Transport>() {
     for flushes in [true, false] {
         Tokio::run(what_was_accepted_leaves::<Tokio, T>(flushes));
