@@ -118,8 +118,8 @@ impl ipc_core::Rx for Rx {
         match received {
             Ok(0) => Ok(Got::End),
             Ok(count) => Ok(Got::Bytes(count)),
-            // What had come before was read before this.
-            Err(errno) if is_gone(errno) => Ok(Got::End),
+            // What had come before was read before this. It is no end of the stream, which on a foreign wire is a goodbye.
+            Err(errno) if is_gone(errno) => Err(io::ErrorKind::ConnectionReset.into()),
             Err(errno) => Err(errno.into()),
         }
     }

@@ -139,3 +139,24 @@ fn an_answer_reaches_a_stranger_who_is_still_sending() {
         }
     });
 }
+
+/// On a foreign wire the end of the stream is a goodbye; a reset, which throws away what we have sent, is none.
+#[test]
+fn a_stranger_who_leaves_without_reading_is_gone_and_has_not_left() {
+    watched("a_stranger_who_leaves_without_reading_is_gone_and_has_not_left", || {
+        for (wire, last_words) in [(Wire::Raw, &b"last words"[..]), (Wire::Delimited(b'\n'), b"last words\n")]
+        {
+            let options = ServerOptions::new().wire(wire).allow(|_| true);
+            let mut server = Server::new_server_with(&"tcp:127.0.0.1:0".parse().unwrap(), &options).unwrap();
+            let mut client = TcpStream::connect(server.address().strip_prefix("tcp:").unwrap()).unwrap();
+            let mut served = server.accept_client().unwrap();
+            client.write_all(last_words).unwrap();
+            served.send_info(b"unread").unwrap();
+            assert_eq!(client.peek(&mut [0]).unwrap(), 1, "it is there");
+            drop(client);
+            assert_eq!(served.recv_borrowed().unwrap(), Some(&b"last words"[..]));
+            let left = served.recv_borrowed();
+            assert_eq!(kind_of(&left), Some(&ErrorKind::PeerGone), "{wire}: {left:?}");
+        }
+    });
+}
