@@ -370,6 +370,35 @@ pub fn the_handler_learns_why_a_client_has_left<T: Transport>() {
     assert_eq!((client.recv_borrowed().unwrap(), left.recv().unwrap()), (None, "Stopping".into()));
 }
 
+/// Lets nobody stay.
+struct Closed;
+
+impl EventHandler for Closed {
+    type Client = ();
+
+    fn joined(&self, reply: &mut Reply<'_>) -> Result<()> {
+        reply.send(b"not today")?;
+        reply.mailbox().send(b"come tomorrow")?;
+        Err(ErrorKind::Busy.into())
+    }
+
+    fn message(&self, (): &mut (), _: &[u8], _: &mut Reply<'_>) -> Result<()> {
+        unreachable!("nobody has joined")
+    }
+}
+
+pub fn one_who_may_not_stay_receives_what_it_was_told<T: Transport>() {
+    for options in [patient(), patient().workers(1)] {
+        let stage = Stage::<T>::new();
+        let _serving = Serving::start(stage.server(), options, Closed);
+        let mut client = stage.connect().unwrap();
+        for said in [&b"not today"[..], b"come tomorrow"] {
+            assert_eq!(client.recv_borrowed().unwrap(), Some(said));
+        }
+        assert_eq!(client.recv_borrowed().unwrap(), None);
+    }
+}
+
 pub fn a_panicking_event_handler_ends_its_own_connection_only<T: Transport>() {
     for options in [patient(), patient().workers(1)] {
         let stage = Stage::<T>::new();

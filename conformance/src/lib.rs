@@ -146,6 +146,7 @@ macro_rules! conformance_of_events {
             a_mailbox_reaches_its_client_from_any_thread
             one_that_cannot_keep_up_is_cut_off_if_so_chosen
             the_handler_learns_why_a_client_has_left
+            one_who_may_not_stay_receives_what_it_was_told
             a_panicking_event_handler_ends_its_own_connection_only
             serve_events_drains_and_says_goodbye
             a_full_queue_is_no_reason_to_drop_what_was_sent_before_the_stop

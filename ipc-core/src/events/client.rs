@@ -147,6 +147,12 @@ impl<S> Client<S> {
         }
     }
 
+    /// What its mailbox has taken still leaves; it takes nothing more.
+    fn take_the_last(&mut self) {
+        self.mailbox.close_into(&mut *self.tx);
+        self.count();
+    }
+
     /// What to watch its descriptors for.
     pub(super) fn wants(&self) -> Wants {
         let read = matches!(self.phase, Phase::Open(_)) && !self.paused;
@@ -172,7 +178,7 @@ impl<S> Client<S> {
             Ok(state) => self.phase = Phase::Open(state),
             Err(error) => {
                 log::debug!("a client was not let stay: {error}");
-                self.mailbox.close();
+                self.take_the_last();
                 self.phase = Phase::Leaving(Instant::now() + GOODBYE);
             }
         }
@@ -281,10 +287,10 @@ impl<S> Client<S> {
         {
             if matches!(why, Left::CutOff) {
                 self.phase = Phase::Gone;
+                self.mailbox.close();
             } else {
-                self.collect();
+                self.take_the_last();
             }
-            self.mailbox.close();
             env.handler.left(state, why);
         }
     }

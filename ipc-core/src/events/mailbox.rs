@@ -113,11 +113,15 @@ impl Mailbox {
     /// Moves what has come into the client's connection, and says what is to become of the client.
     pub(super) fn empty_into(&self, tx: &mut dyn IpcSender) -> Wish {
         let mut mail = self.mail();
-        let bytes = std::mem::take(&mut mail.bytes);
-        // A broken connection takes nothing more, which is told elsewhere.
-        let _ = each(&bytes, |info| tx.queue_info(info));
-        mail.queued = tx.queued();
+        mail.empty_into(tx);
         mail.wish
+    }
+
+    /// The same, and nothing comes after it.
+    pub(super) fn close_into(&self, tx: &mut dyn IpcSender) {
+        let mut mail = self.mail();
+        mail.empty_into(tx);
+        mail.wish = Wish::Nothing;
     }
 
     /// What the connection has of the queue now.
@@ -140,6 +144,15 @@ impl Mailbox {
     fn mail(&self) -> MutexGuard<'_, Mail> {
         // Every change is whole at once, so a panic elsewhere cannot have left it half-made.
         self.0.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mail {
+    fn empty_into(&mut self, tx: &mut dyn IpcSender) {
+        let bytes = std::mem::take(&mut self.bytes);
+        // A broken connection takes nothing more, which is told elsewhere.
+        let _ = each(&bytes, |info| tx.queue_info(info));
+        self.queued = tx.queued();
     }
 }
 
