@@ -34,7 +34,12 @@ impl Pool {
     /// A buffer, perhaps a used one, with at least `length` bytes; what is in them is of no meaning.
     pub(crate) fn lend(&self, length: usize) -> Vec<u8> {
         // A new one is zero by the kernel's doing, so that it has no pages before something comes to fill them.
-        self.find(length).unwrap_or_else(|| vec![0; length])
+        self.find(length, usize::MAX).unwrap_or_else(|| vec![0; length])
+    }
+
+    /// The same, and not much more than that: for what nobody is charged for.
+    fn lend_about(&self, length: usize) -> Vec<u8> {
+        self.find(length, 2 * length).unwrap_or_else(|| vec![0; length])
     }
 
     /// Takes a buffer back, to lend it again.
@@ -50,9 +55,9 @@ impl Pool {
     }
 
     /// The smallest that is large enough, and of those the one used last: its pages are the warmest.
-    fn find(&self, length: usize) -> Option<Vec<u8>> {
+    fn find(&self, length: usize, most: usize) -> Option<Vec<u8>> {
         let mut free = self.free();
-        let fit = free.iter().enumerate().rev().filter(|(_, buffer)| buffer.len() >= length);
+        let fit = free.iter().enumerate().rev().filter(|(_, buffer)| (length..=most).contains(&buffer.len()));
         let (found, _) = fit.min_by_key(|(_, buffer)| buffer.len())?;
         Some(free.remove(found))
     }
@@ -127,7 +132,7 @@ impl Memory {
         if size <= LITTLE {
             return self.bytes.resize(size.next_power_of_two().max(LEAST), 0);
         }
-        let mut larger = self.pool.lend(size);
+        let mut larger = self.pool.lend_about(size);
         larger[..kept].copy_from_slice(&self.bytes[..kept]);
         let smaller = std::mem::replace(&mut self.bytes, larger);
         if smaller.len() <= LITTLE {

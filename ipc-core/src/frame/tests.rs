@@ -127,6 +127,21 @@ fn memory_that_others_have_used_is_a_part_of_the_share_as_it_fills() {
     }
 }
 
+/// Nobody is charged for it, and it is kept for as long as its end is a beginning.
+#[test]
+fn small_messages_take_no_large_buffer_that_others_have_left() {
+    let pool = Arc::<Pool>::default();
+    pool.give_back(vec![0; 2 << 20]);
+    let mut decoder = Decoder::lent_by(pool, Wire::Native, 1000);
+    let whole = encode(&vec![vec![7; 1000]; 4000]);
+    let mut left = &whole[..];
+    while !left.is_empty() {
+        read(&mut decoder, &mut left, usize::MAX);
+        while decoder.next_frame().unwrap().is_some() {}
+        assert!(decoder.memory() <= 128 * 1024, "{} bytes", decoder.memory());
+    }
+}
+
 /// As if it were new: whoever may have as much as there is has it with one read.
 #[test]
 fn a_large_buffer_that_others_have_left_is_filled_at_once() {
