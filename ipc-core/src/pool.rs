@@ -132,13 +132,18 @@ impl Memory {
         if size <= LITTLE {
             return self.bytes.resize(size.next_power_of_two().max(LEAST), 0);
         }
-        let mut larger = self.pool.lend_about(size);
-        larger[..kept].copy_from_slice(&self.bytes[..kept]);
-        let smaller = std::mem::replace(&mut self.bytes, larger);
-        if smaller.len() <= LITTLE {
-            self.little = smaller;
+        self.exchange(size, kept);
+    }
+
+    /// Has what is lent for that size from now on, and gives back what was.
+    pub(crate) fn exchange(&mut self, size: usize, kept: usize) {
+        let mut lent = self.pool.lend_about(size);
+        lent[..kept].copy_from_slice(&self.bytes[..kept]);
+        let before = std::mem::replace(&mut self.bytes, lent);
+        if before.len() <= LITTLE {
+            self.little = before;
         } else {
-            self.pool.give_back(smaller);
+            self.pool.give_back(before);
         }
     }
 

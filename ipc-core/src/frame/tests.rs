@@ -142,6 +142,29 @@ fn small_messages_take_no_large_buffer_that_others_have_left() {
     }
 }
 
+/// Where a large message was expected, small ones come into its memory, and are put together with what is around them.
+#[test]
+fn small_messages_in_the_place_of_a_large_one_leave_no_large_room_behind() {
+    let large = 1 << 20;
+    let mut sent = vec![vec![7; large]];
+    sent.extend(vec![vec![8; 1000]; large / 1000]);
+    let whole = encode(&sent);
+    let mut decoder = Decoder::new(large as u32);
+    // The last one lacks its end.
+    let (first, others) = whole[..whole.len() - 1].split_at(HEADER + large);
+    for mut left in [first, others] {
+        while !left.is_empty() {
+            read(&mut decoder, &mut left, usize::MAX);
+            while decoder.next_frame().unwrap().is_some() {}
+        }
+    }
+    decoder.rest();
+    assert!(decoder.memory() <= 128 * 1024, "{} bytes", decoder.memory());
+    read(&mut decoder, &mut &[8][..], 1);
+    let last = decoder.next_frame().unwrap().expect("all of it is there");
+    assert_eq!(decoder.bytes(&last), [8; 1000]);
+}
+
 /// As if it were new: whoever may have as much as there is has it with one read.
 #[test]
 fn a_large_buffer_that_others_have_left_is_filled_at_once() {

@@ -167,11 +167,14 @@ impl Window {
         self.set(0, end);
     }
 
-    /// Gives large memory back, if nothing is there.
+    /// Gives large memory back, if nothing is there; and what is larger than a window, if little is.
     pub(super) fn rest(&mut self) {
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
             self.bytes.rest();
+        } else if self.bytes.len() > 2 * LARGE && self.unread().len() <= LARGE {
+            self.move_to_front();
+            self.bytes.exchange(LARGE, self.end);
         }
     }
 
