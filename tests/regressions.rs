@@ -202,6 +202,41 @@ fn assert_is_over(scheme: &str, client: &mut AnyConnection) {
     assert!(matches!(last, Ok(None)) || kind_of(&last) == Some(&ErrorKind::PeerGone), "{scheme}: {last:?}");
 }
 
+/// What was due to a client when its loop stopped had 5 s to leave, however long the drain was to be.
+#[test]
+fn a_drain_of_events_takes_as_long_as_it_may() {
+    const BIG: usize = 8 << 20;
+    watched("a_drain_of_events_takes_as_long_as_it_may", || {
+        thread::scope(|scope| {
+            for scheme in hobnob::transports() {
+                scope.spawn(move || {
+                    let stage = Stage::new();
+                    let mut server = stage.server(&stage.over(scheme)).unwrap();
+                    let (stop, (ends, ended)) = (server.stop_handle().unwrap(), mpsc::channel());
+                    let options = hobnob::EventOptions::new().queue(2 * BIG).drain(Duration::from_secs(3600));
+                    let handler = |info: &[u8], reply: &mut hobnob::Reply<'_>| match info {
+                        b"here" => reply.send(info),
+                        _ => reply.send(&vec![7; BIG]),
+                    };
+                    thread::spawn(move || {
+                        let _ = ends.send(hobnob::serve_events(server, options, handler));
+                    });
+                    let mut client = stage.connect(&stage.over(scheme)).unwrap();
+                    client.send_info(b"here").unwrap();
+                    assert_eq!(client.recv_borrowed().unwrap(), Some(&b"here"[..]), "{scheme}");
+                    client.send_info(b"all of it").unwrap();
+                    stop.stop();
+                    let early = ended.recv_timeout(Duration::from_millis(5500));
+                    assert!(early.is_err(), "{scheme}: it was cut off: {early:?}");
+                    assert!(client.recv_borrowed().unwrap() == Some(&[7; BIG][..]), "{scheme}");
+                    assert_eq!(client.recv_borrowed().unwrap(), None, "{scheme}");
+                    assert_eq!(ended.recv().unwrap().unwrap().abandoned, 0, "{scheme}");
+                });
+            }
+        });
+    });
+}
+
 /// A listener that was interrupted by a signal and said so was taken for one that has failed.
 #[cfg(feature = "faulty")]
 #[test]

@@ -45,8 +45,8 @@ enum Phase<S> {
     Open(S),
     /// It is over, and the handler does not know yet.
     Ending(S, Left),
-    /// It has until then to receive what is due to it, and the goodbye.
-    Leaving(Instant),
+    /// It has until then to receive what is due to it, and the goodbye; none is the end of the server's drain.
+    Leaving(Option<Instant>),
     Gone,
 }
 
@@ -163,7 +163,7 @@ impl<S> Client<S> {
     pub(super) fn wake_at(&self, Wants { read, write }: Wants) -> Option<Instant> {
         let reads = read.then(|| self.rx.recv_wake_at()).flatten();
         let writes = write.then(|| self.tx.send_wake_at()).flatten();
-        let leaves = if let Phase::Leaving(until) = self.phase { Some(until) } else { None };
+        let leaves = if let Phase::Leaving(until) = self.phase { until } else { None };
         reads.into_iter().chain(writes).chain(leaves).min()
     }
 
@@ -179,7 +179,7 @@ impl<S> Client<S> {
             Err(error) => {
                 log::debug!("a client was not let stay: {error}");
                 self.take_the_last();
-                self.phase = Phase::Leaving(Instant::now() + GOODBYE);
+                self.phase = Phase::Leaving(Some(Instant::now() + GOODBYE));
             }
         }
         if leave {
@@ -283,13 +283,13 @@ impl<S> Client<S> {
         if !matches!(self.phase, Phase::Ending(..)) {
             return;
         }
-        if let Phase::Ending(state, why) = replace(&mut self.phase, Phase::Leaving(Instant::now() + GOODBYE))
-        {
+        if let Phase::Ending(state, why) = replace(&mut self.phase, Phase::Gone) {
             if matches!(why, Left::CutOff) {
-                self.phase = Phase::Gone;
                 self.mailbox.close();
             } else {
                 self.take_the_last();
+                let until = (!matches!(why, Left::Stopping)).then(|| Instant::now() + GOODBYE);
+                self.phase = Phase::Leaving(until);
             }
             env.handler.left(state, why);
         }
@@ -301,7 +301,9 @@ impl<S> Client<S> {
         let left = self.tx.try_disconnect_from();
         self.count();
         let left = match left {
-            Err(error) if *error.kind() == ErrorKind::WouldBlock => until <= Instant::now(),
+            Err(error) if *error.kind() == ErrorKind::WouldBlock => {
+                until.is_some_and(|until| until <= Instant::now())
+            }
             Err(error) => {
                 log::debug!("a client's goodbye: {error}");
                 true
