@@ -218,7 +218,9 @@ fn a_drain_of_events_takes_as_long_as_it_may() {
                         b"here" => reply.send(info),
                         _ => reply.send(&vec![7; BIG]),
                     };
-                    thread::spawn(move || ends.send(hobnob::serve_events(server, options, handler)));
+                    thread::spawn(move || {
+                        let _ = ends.send(hobnob::serve_events(server, options, handler));
+                    });
                     let mut client = stage.connect(&stage.over(scheme)).unwrap();
                     client.send_info(b"here").unwrap();
                     assert_eq!(client.recv_borrowed().unwrap(), Some(&b"here"[..]), "{scheme}");

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::Sink;
 use ipc_core::{
-    Address, Connection, Deadline, ErrorKind, Interests, IpcConnection, IpcReceiver, IpcSender, Peer, Result,
+    Address, Connection, Deadline, Interests, IpcConnection, IpcReceiver, IpcSender, Peer, Result,
     StopHandle, Transport, WaitStrategy, Wire,
 };
 
@@ -50,8 +50,11 @@ impl<R: Blocking, T: Transport> IpcSender for BlockingConnection<R, T> {
     fn send_many_by(&mut self, infos: &[&[u8]], deadline: Deadline) -> Result<usize> {
         for (done, info) in infos.iter().enumerate() {
             match self.feed_info_by(info, deadline) {
-                Err(error) if done == 0 || *error.kind() != ErrorKind::WouldBlock => return Err(error),
-                Err(_) => return Ok(done),
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => {
+                    let _ = self.flush_info_by(Deadline::Now);
+                    return Ok(done);
+                }
                 Ok(()) => {}
             }
         }
