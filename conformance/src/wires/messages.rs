@@ -154,23 +154,30 @@ pub fn a_timed_out_tail_arrives_on_every_wire<S: Subject>() {
     }
 }
 
+/// More than any road takes once it is full.
+const QUEUED: u64 = 30;
+
 /// What was refused never arrives, in whole or in part; what was accepted does, and is counted until it has left.
 pub fn what_was_accepted_arrives_and_nothing_else_on_every_wire<S: Subject>() {
     for wire in [Wire::Raw, LINES, "fixed:10007".parse().unwrap()] {
         let stage = Stage::<S>::new();
         let (mut client, mut served) = pair_of(&stage, wire);
         let message = |i| message(wire, i, 10_007);
-        let mut accepted = 0;
-        while client.try_send_info(&message(accepted)).is_ok() {
-            accepted += 1;
+        let (mut accepted, mut refusals) = (0, 0);
+        // A road that is full may make room for a little more by itself (TCP).
+        while refusals < 100 {
+            match client.try_send_info(&message(accepted)) {
+                Ok(()) => (accepted, refusals) = (accepted + 1, 0),
+                Err(_) => refusals += 1,
+            }
         }
-        for _ in 0..3 {
+        for _ in 0..QUEUED {
             client.queue_info(&message(accepted)).unwrap();
             accepted += 1;
         }
         let left = client.disconnect_from_by(Deadline::Now);
         let Some(ErrorKind::Undelivered { messages }) = kind_of(&left) else { panic!("{wire}: {left:?}") };
-        assert!((3..=4).contains(messages), "{wire}: {messages}");
+        assert!((1..=QUEUED + 1).contains(messages), "{wire}: {messages}");
         thread::scope(|scope| {
             scope.spawn(|| client.disconnect_from().unwrap());
             let mut ear = Ear::new(&mut served, wire);
