@@ -5,7 +5,7 @@
 mod house;
 mod stage;
 
-use std::fs;
+use std::{fs, io::Write};
 
 use conformance::watched;
 use png::{BitDepth, ColorType};
@@ -127,7 +127,8 @@ fn of_the_digits_held_out_at_least_95_in_100_are_recognised() {
             stage.hang(&format!("{i}.png"), &stage::png(28, &digit));
         }
         let (net, linear) = (accuracy(&stage.client(), ""), accuracy(&stage.client(), "linear"));
-        println!("held out: digits {net:.3}, linear {linear:.3}");
+        // Past the test harness, which keeps what a passing test prints.
+        let _ = writeln!(std::io::stderr(), "of the digits held out: digits {net:.3}, linear {linear:.3}");
         assert!(net >= 0.95, "{net}");
         assert!((0.85..net).contains(&linear), "{linear}");
     });

@@ -5,7 +5,7 @@
 mod house;
 mod stage;
 
-use std::{os::unix::net::UnixDatagram, process::Output, thread};
+use std::process::Output;
 
 use conformance::watched;
 use house::{Program, complaint};
@@ -55,24 +55,6 @@ fn what_is_there_when_it_is_told_to_end_is_answered() {
                 ended_with_work(&stage, &mut stage.serve(&[]), signal, image);
             }
         }
-    });
-}
-
-#[test]
-fn a_flood_does_not_keep_it_from_ending() {
-    watched("a_flood_does_not_keep_it_from_ending", || {
-        let stage = Stage::new();
-        let mut server = stage.serve(&["--rate", "1"]);
-        thread::scope(|threads| {
-            for _ in 0..4 {
-                // They have no address: nobody but they could be slow.
-                let flood = UnixDatagram::unbound().unwrap();
-                let (at, request) = (stage.socket(), request(1, b"7-1.png", b""));
-                threads.spawn(move || while flood.send_to(&request, &at).is_ok() {});
-            }
-            stage.client().ask("7-1.png");
-            stage::end(&mut server);
-        });
     });
 }
 

@@ -67,7 +67,7 @@ fn a_user_over_the_rate_is_told_so_and_pays_for_rubbish_too() {
 fn slow_images_of_one_client_do_not_stall_another() {
     watched("slow_images_of_one_client_do_not_stall_another", || {
         let stage = Stage::new();
-        stage.hang("large.png", &large(73));
+        stage.hang("large.png", &large(40));
         let _server = stage.serve(&[]);
         let (slow, quick) = (stage.client(), stage.client());
         let (under_way, answered, is_over) = (4, AtomicU32::new(0), AtomicBool::new(false));

@@ -245,7 +245,7 @@ pub fn enlarged(pixels: &[u8], side: usize, times: usize) -> Vec<u8> {
     (0..side * times).flat_map(|i| row(i / times)).collect()
 }
 
-/// A large image of a seven, with colours and opacity: 73 times as wide and high as the small one at most.
+/// A large image of a seven, with colours and opacity, so many times as wide and high as the small one.
 pub fn large(times: u32) -> Vec<u8> {
     let grey = enlarged(&pixels(&image("7-1.png")), 28, times as usize);
     let rgba: Vec<u8> = grey.iter().flat_map(|value| [*value, *value, *value, 255]).collect();
