@@ -6,9 +6,9 @@ use std::{
 };
 
 use ipc_core::{
-    Address, ConnectOptions, Connection, Deadline, Error, Interests, IpcConnection, IpcDial, IpcReceiver,
-    IpcSender, IpcServer, Peer, Result, Server, ServerOptions, ServerStats, StopHandle, Transport,
-    WaitStrategy, Wire, connect,
+    Address, ConnectOptions, Deadline, Error, Interests, IpcConnection, IpcDial, IpcReceiver, IpcSender,
+    IpcServer, Peer, Result, Server, ServerOptions, ServerStats, StopHandle, Transport, WaitStrategy, Wire,
+    connect,
 };
 
 use crate::{
@@ -39,11 +39,8 @@ pub(crate) trait ErasedServer: Send {
 
 impl<T: Transport> ErasedServer for Server<T> {
     fn accept(&mut self, deadline: Option<Deadline>) -> Result<AnyConnection> {
-        let client: Connection<T> = match deadline {
-            Some(deadline) => self.accept_client_by(deadline)?,
-            None => self.accept_client()?,
-        };
-        Ok(AnyConnection(Box::new(client)))
+        let deadline = deadline.unwrap_or_else(|| IpcServer::accept_deadline(self));
+        Ok(AnyConnection(self.accept_boxed(deadline)?))
     }
 
     fn destroy(&mut self) -> Result<()> {

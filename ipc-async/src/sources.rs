@@ -85,6 +85,11 @@ impl<R: Runtime> Sources<R> {
         Ok(())
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// None is watched any more.
     pub(crate) fn clear(&mut self) {
         self.0.clear();

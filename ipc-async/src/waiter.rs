@@ -60,7 +60,8 @@ impl<R: Runtime> Waiter<R> {
             return Poll::Ready(op.attempt(on, by));
         }
         let mut tried = op.is_in_vain(on);
-        if !tried && (self.hopes(op) || op.is_at_hand(on)) {
+        // What can be done at once need not be watched for, and a short connection never is.
+        if !tried && (self.sources.is_empty() || self.hopes(op) || op.is_at_hand(on)) {
             match op.attempt(on, Deadline::Polled) {
                 Err(error) if *error.kind() == ErrorKind::WouldBlock => (tried, self.hope) = (true, 0),
                 done => return Poll::Ready(done),

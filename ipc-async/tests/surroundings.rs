@@ -13,11 +13,11 @@ use std::{
     time::Duration,
 };
 
-use both::{Connection, Fresh, House, house, nowhere, once};
+use both::{Connection, Fresh, House, house, house_with, nowhere, once};
 use conformance::{Stage, kind_of, watched};
 use futures_util::future::{join, join_all};
 use ipc_async::{Server, Smol, Tokio};
-use ipc_core::{Deadline, ErrorKind, StopHandle, Transport};
+use ipc_core::{Deadline, ErrorKind, StopHandle, Transport, Wire};
 use tokio::runtime::{Builder, Runtime};
 use transport_fifo::Fifo;
 use transport_inproc::Inproc;
@@ -55,6 +55,7 @@ macro_rules! over_each {
 
 over_each! {
     outside_of_tokio_it_says_so
+    what_has_come_already_is_not_watched_for
     without_a_driver_it_says_which
     another_runtime_takes_over
     one_that_is_over_is_no_hang
@@ -81,6 +82,21 @@ mod each {
         // What does not wait needs no runtime; what has begun to is not lost.
         assert!(matches!(nowhere(there.client.recv_info_by(&mut Vec::new(), Deadline::Now)), Poll::Ready(_)));
         lone().block_on(echo_one(&mut there, b"unharmed"));
+    }
+
+    /// Such as the request of a client that never heard of hobnob: after a handshake it is not expected yet.
+    pub(super) fn what_has_come_already_is_not_watched_for<T: Transport>() {
+        if !T::FOREIGN_WIRES {
+            return;
+        }
+        let house = house_with::<Tokio, T>(
+            |options| options.wire(Wire::Raw).allow(|_| true),
+            |options| options.wire(Wire::Raw),
+        );
+        let (mut there, mut came) = (lone().block_on(house), Vec::new());
+        assert!(matches!(nowhere(there.client.send_info(b"come")), Poll::Ready(Ok(()))));
+        assert!(matches!(nowhere(there.served.recv_info(&mut came)), Poll::Ready(Ok(true))));
+        assert_eq!(came, b"come");
     }
 
     pub(super) fn without_a_driver_it_says_which<T: Transport>() {

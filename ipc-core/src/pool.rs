@@ -157,6 +157,13 @@ impl Memory {
     }
 }
 
+/// A server of short connections would otherwise have new memory, and zero it, for each.
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
+
 impl std::ops::Deref for Memory {
     type Target = [u8];
 
@@ -192,5 +199,15 @@ mod tests {
         }
         let kept: usize = pool.free().iter().map(Vec::len).sum();
         assert_eq!(kept, KEPT);
+    }
+
+    #[test]
+    fn what_a_connection_has_of_the_pool_at_its_end_is_lent_to_the_next() {
+        let pool = Arc::new(Pool::default());
+        let mut memory = Memory::new(pool.clone());
+        memory.grow(100_000, 0);
+        memory[0] = 7;
+        drop(memory);
+        assert_eq!(pool.lend(100_000)[0], 7, "the same memory: a new one is zero");
     }
 }

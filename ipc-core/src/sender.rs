@@ -312,8 +312,8 @@ impl<T: Transport> AsFd for Sender<T> {
 
 impl<T: Transport> Drop for Sender<T> {
     fn drop(&mut self) {
-        // In a forked child the connection is still the parent's.
-        if self.shared.made_by != std::process::id() {
+        // In a forked child the connection is still the parent's. (To ask who we are is a system call.)
+        if self.outlet.stage == Stage::Ended || self.shared.made_by != std::process::id() {
             return;
         }
         if matches!(self.outlet.stage, Stage::Open | Stage::Leaving) && !std::thread::panicking() {

@@ -142,6 +142,17 @@ impl<T: Transport> Server<T> {
         Ok(config.seams.reach("server.recorded")?)
     }
 
+    /// [`accept_client_by`](IpcServer::accept_client_by), with the connection where it is.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn accept_boxed(&mut self, deadline: Deadline) -> Result<Box<Connection<T>>> {
+        let mut waiting = self.waiting.clone();
+        let accepted = drive(&mut Accept { server: self }, deadline, &mut waiting);
+        self.waiting.spinner = waiting.spinner;
+        accepted.map_err(|error| error.about("accept_client", &self.door.address))
+    }
+
     /// Takes in what has come, without waiting.
     fn advance(&mut self, may_sleep: bool) -> Result<()> {
         let ready = self.readiness.ready(self.patience(may_sleep))?;
@@ -159,7 +170,7 @@ impl<T: Transport> Server<T> {
         }
         if (knocked || self.more) && self.paused.is_none() {
             self.more = true;
-            self.more = self.admit(now)?;
+            self.more = self.admit(now, !may_sleep)?;
         }
         Ok(())
     }
@@ -179,8 +190,9 @@ impl<T: Transport> Server<T> {
         self.paused.is_some_and(|until| until <= now || has_room())
     }
 
-    /// True: there may be more.
-    fn admit(&mut self, now: Instant) -> Result<bool> {
+    /// True: there may be more. Who does not sleep in between takes `all` who wait, for a look at what is ready costs as
+    /// much as a client.
+    fn admit(&mut self, now: Instant, all: bool) -> Result<bool> {
         let mut ask = true;
         for _ in 0..BATCH {
             if let Some(incoming) = self.outside.take() {
@@ -202,7 +214,7 @@ impl<T: Transport> Server<T> {
             let Some(listener) = self.listener.as_mut().filter(|_| ask) else { return Ok(false) };
             match listener.try_accept() {
                 Ok(Some(arrival)) => {
-                    ask = listener.may_have_more();
+                    ask = all || listener.may_have_more();
                     self.scarce = None;
                     if let Some(until) = self.knock(arrival, now) {
                         return self.pause(until).map(|()| false);
@@ -368,10 +380,7 @@ impl<T: Transport> IpcServer for Server<T> {
     }
 
     fn accept_client_by(&mut self, deadline: Deadline) -> Result<Connection<T>> {
-        let mut waiting = self.waiting.clone();
-        let accepted = drive(&mut Accept { server: self }, deadline, &mut waiting);
-        self.waiting.spinner = waiting.spinner;
-        accepted.map(|client| *client).map_err(|error| error.about("accept_client", &self.door.address))
+        self.accept_boxed(deadline).map(|client| *client)
     }
 
     fn accept_client(&mut self) -> Result<Connection<T>> {

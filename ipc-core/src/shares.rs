@@ -6,7 +6,7 @@
 //! 512, the second 170, the third 85.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,7 +21,8 @@ pub(crate) struct Shares {
     most: usize,
     /// May take all: whoever runs the server can end it anyway. Nobody in a server that is there for others too.
     unlimited: Option<u32>,
-    users: Mutex<HashMap<Option<u32>, usize>>,
+    /// In order: they are few, and the hash of a map would take longer than to find one.
+    users: Mutex<BTreeMap<Option<u32>, usize>>,
 }
 
 /// Why there is no more.
@@ -93,12 +94,12 @@ impl Shares {
     }
 
     /// What a user may have who has so much. One at least, while there is one.
-    fn share(&self, users: &HashMap<Option<u32>, usize>, all: usize, has: usize) -> usize {
+    fn share(&self, users: &BTreeMap<Option<u32>, usize>, all: usize, has: usize) -> usize {
         let present = users.len() + usize::from(has == 0);
         ((self.most - all + has) / (present + 1)).max(1)
     }
 
-    fn users(&self) -> MutexGuard<'_, HashMap<Option<u32>, usize>> {
+    fn users(&self) -> MutexGuard<'_, BTreeMap<Option<u32>, usize>> {
         // Every change is whole at once, so a panic elsewhere cannot have left it half-made.
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
