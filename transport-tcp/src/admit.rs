@@ -1,6 +1,10 @@
 //! The server's side of the key handshake: hear the knock, answer it, hear the proof.
 
-use std::{net::TcpStream, os::fd::AsFd, time::Instant};
+use std::{
+    net::{SocketAddr, TcpStream},
+    os::fd::AsFd,
+    time::Instant,
+};
 
 use ipc_core::{
     Config, ErrorKind, Handshake, Interest, Interests, Link, Nonce, Peer, PeerPid, Proof, Refusal, Result,
@@ -20,6 +24,7 @@ use crate::{
 pub struct Incoming {
     /// Until it becomes the link.
     stream: Option<TcpStream>,
+    from: SocketAddr,
     port: u16,
     stage: Stage,
     config: Config,
@@ -34,9 +39,15 @@ enum Stage {
 }
 
 impl Incoming {
-    pub(crate) fn new(stream: TcpStream, port: u16, key: Option<&Key>, config: &Config) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        from: SocketAddr,
+        port: u16,
+        key: Option<&Key>,
+        config: &Config,
+    ) -> Self {
         let stage = key.map_or(Stage::Keyless, |key| Stage::Knock(key.clone(), Inflow::new()));
-        Self { stream: Some(stream), port, stage, config: config.clone() }
+        Self { stream: Some(stream), from, port, stage, config: config.clone() }
     }
 }
 
@@ -65,11 +76,12 @@ impl Handshake<Tcp> for Incoming {
                 },
             }
         };
-        Ok(self.stream.take().map(|stream| link(stream, peer, &self.config)))
+        Ok(self.stream.take().map(|stream| link(stream, peer.at(Some(self.from)), &self.config)))
     }
 
     fn give_up(self) -> Option<Link<Tcp>> {
-        self.stream.map(|stream| link(stream, nobody_knows_whom(), &self.config))
+        let peer = nobody_knows_whom().at(Some(self.from));
+        self.stream.map(|stream| link(stream, peer, &self.config))
     }
 }
 

@@ -123,7 +123,7 @@ impl Handshake<Tcp> for Outgoing {
             self.connected()?;
         }
         let Some(peer) = self.peer_once_known()? else { return Ok(None) };
-        Ok(self.stream().map(|stream| link(stream, peer, &self.config)))
+        Ok(self.stream().map(|stream| link(stream, peer.at(Some(self.to)), &self.config)))
     }
 }
 
@@ -146,7 +146,7 @@ impl Outgoing {
     fn connected(&mut self) -> Result<()> {
         let Some(stream) = self.stream() else { return Ok(()) };
         self.config.seams.reach("tcp.connected")?;
-        prepare(&stream)?;
+        prepare(&stream, self.to)?;
         let nonce = match &self.key {
             None => Nonce::default(),
             Some(_) => {

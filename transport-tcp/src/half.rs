@@ -40,8 +40,6 @@ const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) fn link(stream: TcpStream, peer: Peer, config: &Config) -> Link<Tcp> {
-    // None: it is gone already.
-    let peer = peer.at(stream.peer_addr().ok());
     let socket = Arc::new(stream);
     let tx = Tx { socket: socket.clone(), arrival: None, seams: config.seams.clone() };
     Link { tx, rx: Rx(socket), peer, nonce: None, witness: None }

@@ -106,17 +106,23 @@ fn listen_at(at: SocketAddr, config: &Config) -> Result<Listener> {
 
 impl ipc_core::Listener<Tcp> for Listener {
     fn try_accept(&mut self) -> io::Result<Option<Arrival<Tcp>>> {
-        let stream = match self.socket.accept() {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match self.socket.accept() {
+            Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) if is_of_one_client(&error) => return Err(Errno::ECONNABORTED.into()),
             Err(error) => return Err(error),
         };
         // It has no peer any more.
-        if prepare(&stream).is_err() {
+        if prepare(&stream, from).is_err() {
             return Ok(Some(Arrival::Rejected(Refusal::Gone, None)));
         }
-        Ok(Some(Arrival::Incoming(Incoming::new(stream, self.at.port(), self.key.as_ref(), &self.config))))
+        Ok(Some(Arrival::Incoming(Incoming::new(
+            stream,
+            from,
+            self.at.port(),
+            self.key.as_ref(),
+            &self.config,
+        ))))
     }
 
     /// It stays readable.

@@ -44,10 +44,10 @@ pub(crate) fn connecting(to: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Prepares a socket that is connected: it waits unless a call says otherwise, and small messages leave at once.
-pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn prepare(stream: &TcpStream, peer: SocketAddr) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
-    if !is_loopback(stream.peer_addr()?.ip()) {
+    if !is_loopback(peer.ip()) {
         give_up_on_the_unreachable(stream);
     }
     Ok(())
