@@ -6,8 +6,9 @@
 //! connection is kept, and nothing more is said on it: its end tells each side that the other is gone, of which a
 //! receiver of datagrams hears nothing.
 //!
-//! A connection takes three descriptors on each side, and a server four more for the next one. An event loop of your own that watches the one that `AsFd` gives
-//! sees messages and goodbyes; a peer that dies without a goodbye shows when you try to receive.
+//! A connection takes three descriptors on each side, and a server four more for the next one. An event loop of your own
+//! that watches the one that `AsFd` gives sees messages and goodbyes; a peer that dies without a goodbye shows when you try
+//! to receive.
 //!
 //! What a client has not taken counts as sent by the server's user, who may have as many descriptors on the way as a
 //! process may have open (RLIMIT_NOFILE; ETOOMANYREFS in unix(7)). So whoever can reach the socket and takes nothing keeps
