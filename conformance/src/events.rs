@@ -551,6 +551,28 @@ pub fn one_that_stalls_is_given_up_by_a_loop<T: Transport>() {
     trip(&mut silent, b"and harms nobody");
 }
 
+/// Its loop keeps nothing of it, and says so when it ends.
+pub fn one_that_is_gone_is_waited_for_no_more_by_a_loop<T: Transport>() {
+    let stage = Stage::<T>::new();
+    let (telling, _come, left) = Telling::new();
+    let server = stage.server_with(|options| options.stalled_after(Duration::from_secs(3600)));
+    let place = stage.place();
+    let serving = Serving::start(server, patient(), telling);
+    let mut honest = stage.connect().unwrap();
+    for _ in 0..10 {
+        let mut half = Raw::<T>::knock(&place);
+        half.shake();
+        half.write(&header(FrameKind::Data, 100));
+        half.write(b"the first part");
+        trip(&mut honest, b"by now it has come");
+        drop(half);
+        assert_eq!(left.recv().unwrap(), "Truncated");
+    }
+    drop(honest);
+    assert_eq!(left.recv().unwrap(), "Goodbye");
+    assert_eq!(serving.stop().clients, 11);
+}
+
 pub fn a_full_loop_says_busy_and_has_room_again<T: Transport>() {
     let stage = Stage::<T>::new();
     let (telling, _come, left) = Telling::new();

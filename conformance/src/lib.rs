@@ -153,6 +153,7 @@ macro_rules! conformance_of_events {
             a_drain_of_events_ends_though_a_client_or_a_handler_does_not
             workers_may_block
             one_that_stalls_is_given_up_by_a_loop
+            one_that_is_gone_is_waited_for_no_more_by_a_loop
             a_full_loop_says_busy_and_has_room_again
             an_event_handler_sees_the_peer
             last_words_and_the_death_after_them_are_both_noticed

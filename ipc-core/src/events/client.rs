@@ -32,8 +32,6 @@ pub(super) struct Client<S> {
     pub(super) to_the_end: bool,
     /// What its descriptors are watched for.
     pub(super) watched: Option<Wants>,
-    /// When it is to be looked at though no descriptor says so.
-    pub(super) due: Option<Instant>,
     /// Its turn comes again anyway.
     pub(super) in_line: bool,
     /// Given up last.
@@ -97,7 +95,6 @@ impl<S> Client<S> {
             single,
             to_the_end: false,
             watched: None,
-            due: None,
             in_line: false,
             _place: place,
         }

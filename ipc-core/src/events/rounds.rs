@@ -53,12 +53,13 @@ impl<H: EventHandler> Rounds<H> {
                 self.take_news();
             }
             while let Some(token) = self.timers.pop_due() {
-                self.due(token);
+                self.line_up(token);
             }
             for _ in 0..self.line.len() {
                 self.next_in_line();
             }
             if self.level > 0 && self.slots.count() == 0 {
+                debug_assert!(self.timers.is_empty(), "of clients who are gone");
                 return Ok(());
             }
             self.wait()?;
@@ -160,8 +161,7 @@ impl<H: EventHandler> Rounds<H> {
             log::warn!("a client cannot be watched: {error}");
             return self.forget(token);
         }
-        if let Some(at) = client.wake_at(wants).filter(|at| client.due.is_none_or(|due| *at < due)) {
-            client.due = Some(at);
+        if let Some(at) = client.wake_at(wants) {
             self.timers.add(at, token);
         }
         if next == Next::Again {
@@ -178,15 +178,9 @@ impl<H: EventHandler> Rounds<H> {
     }
 
     fn vacate(&mut self, token: Token) {
+        self.timers.forget(token);
         self.slots.vacate(token);
         self.notes.one_less();
-    }
-
-    fn due(&mut self, token: Token) {
-        if let Some(client) = self.slots.here(token) {
-            client.due = None;
-        }
-        self.line_up(token);
     }
 
     fn line_up(&mut self, token: Token) {
