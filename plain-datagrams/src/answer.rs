@@ -17,16 +17,27 @@ use crate::sender::Sender;
 /// Sends without waiting, and without SIGPIPE.
 pub(crate) const AT_ONCE: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 
-pub(crate) fn answer(socket: BorrowedFd<'_>, own: u32, to: &Sender, info: &[u8]) -> Result<()> {
+/// Where a server's answers may go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// The uid that the server was made under.
+    pub(crate) own: u32,
+    /// Also to other users' names outside the file system.
+    pub(crate) abstract_names: bool,
+}
+
+pub(crate) fn answer(socket: BorrowedFd<'_>, reach: Reach, to: &Sender, info: &[u8]) -> Result<()> {
     let address = address_of(to)?;
     let sent = match address.path() {
-        _ if speaks_for(to, own) => send_to(socket, address, info),
+        _ if speaks_for(to, reach.own) => send_to(socket, address, info),
+        None if reach.abstract_names => send_to(socket, address, info),
         Some(path) => send_to_owner(socket, path, to.peer.uid, info)?,
         // Free for anybody by now, perhaps; and the sender may have it in a network namespace where it is not what it is
         // here (network_namespaces(7)), so that our answer went to whoever has it here.
         None => {
             return Err(Error::denied(format!(
-                "{}: nothing tells whose socket has another user's name; expected a socket at a path",
+                "{}: nothing tells whose socket has another user's name; expected a socket at a path, or the \
+                 option answer_abstract_names",
                 to.reply_to
             )));
         }

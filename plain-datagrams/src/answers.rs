@@ -6,9 +6,11 @@ use std::{
 };
 
 use ipc_core::Result;
-use nix::unistd::geteuid;
 
-use crate::{answer::answer, sender::Sender};
+use crate::{
+    answer::{Reach, answer},
+    sender::Sender,
+};
 
 /// Answers the senders of datagrams: [`Server::answers`](crate::Server::answers) gives it, for a thread that works out an
 /// answer while the server receives the next datagram. Clones share the server's socket.
@@ -21,14 +23,13 @@ pub struct Answers(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     socket: OwnedFd,
-    /// The uid that the server was made under.
-    own: u32,
+    reach: Reach,
     address: Arc<str>,
 }
 
 impl Answers {
-    pub(crate) fn new(socket: OwnedFd, address: &Arc<str>) -> Self {
-        Self(Arc::new(Shared { socket, own: geteuid().as_raw(), address: address.clone() }))
+    pub(crate) fn new(socket: OwnedFd, reach: Reach, address: &Arc<str>) -> Self {
+        Self(Arc::new(Shared { socket, reach, address: address.clone() }))
     }
 
     /// As [`Server::send_info`](crate::Server::send_info).
@@ -36,8 +37,13 @@ impl Answers {
     /// # Errors
     /// As there, but for `Closed`.
     pub fn send_info(&self, to: &Sender, info: &[u8]) -> Result<()> {
-        let Shared { socket, own, address } = &*self.0;
-        answer(socket.as_fd(), *own, to, info).map_err(|error| error.about("send_info", address))
+        let Shared { socket, reach, address } = &*self.0;
+        answer(socket.as_fd(), *reach, to, info).map_err(|error| error.about("send_info", address))
+    }
+
+    /// The same over another socket.
+    pub(crate) fn over(&self, socket: OwnedFd) -> Self {
+        Self::new(socket, self.0.reach, &self.0.address)
     }
 
     pub(crate) fn socket(&self) -> &OwnedFd {

@@ -10,7 +10,9 @@ use std::{
 
 use ipc_core::{Config, Deadline, Given, Peer, Seams, WaitStrategy};
 
-use crate::rates::Rates;
+use nix::unistd::geteuid;
+
+use crate::{answer::Reach, rates::Rates};
 
 /// Whose datagrams are handed out.
 pub(crate) type Policy = Arc<dyn Fn(&Peer) -> bool + Send + Sync>;
@@ -23,6 +25,7 @@ pub struct ServerOptions {
     pub(crate) allow: Option<Policy>,
     pub(crate) receive: Deadline,
     rate: Option<(u32, u32)>,
+    abstract_names: bool,
 }
 
 /// More than a sender with the default send buffer can send in one piece (212,960 bytes on Linux).
@@ -34,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Default for ServerOptions {
     /// Senders of our own uid only, at any rate; datagrams of up to 256 KiB; a receive waits for ever.
     fn default() -> Self {
-        Self { config: config(), allow: None, receive: Deadline::Forever, rate: None }
+        Self { config: config(), allow: None, receive: Deadline::Forever, rate: None, abstract_names: false }
     }
 }
 
@@ -66,6 +69,17 @@ impl ServerOptions {
     #[must_use]
     pub fn rate(mut self, per_second: u32, burst: u32) -> Self {
         self.rate = Some((per_second, burst));
+        self
+    }
+
+    /// Answers other users also where they have a name that is no path (an abstract socket, unix(7)), as most programs have
+    /// that let the kernel choose one. Nothing tells whose such a name is by then: the sender may have left it to somebody
+    /// else, or have it in a network namespace where it is free, while here another one has it. So an admitted user can
+    /// have this server say to others what it answers to that user. For servers whose answers do no harm there; without
+    /// this option such a sender is `Denied`, unless it is root or our own user.
+    #[must_use]
+    pub fn answer_abstract_names(mut self, answer: bool) -> Self {
+        self.abstract_names = answer;
         self
     }
 
@@ -124,6 +138,10 @@ impl ServerOptions {
     pub fn seams(mut self, seams: impl Into<Seams>) -> Self {
         self.config.seams = seams.into();
         self
+    }
+
+    pub(crate) fn reach(&self) -> Reach {
+        Reach { own: geteuid().as_raw(), abstract_names: self.abstract_names }
     }
 
     pub(crate) fn rates(&self, now: Instant) -> Option<Rates> {

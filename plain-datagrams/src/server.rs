@@ -82,7 +82,7 @@ impl Server {
         log::debug!("{address}: receiving datagrams");
         Ok(Self {
             rendezvous,
-            answers: Answers::new(socket, address),
+            answers: Answers::new(socket, options.reach(), address),
             lease,
             from: None,
             is_open: true,
@@ -160,7 +160,8 @@ impl Server {
     /// Where the sender is another user's and its socket has a path, three more system calls make sure that what is
     /// there is still that user's socket, and no link to somebody else's: nobody can have this server speak to others in
     /// its own name. (root's and our own user's processes could do that themselves.)
-    /// A name of another user's that is no path (an abstract socket) is not answered: nothing tells whose it is.
+    /// A name of another user's that is no path (an abstract socket) is not answered, unless
+    /// [`answer_abstract_names`](crate::ServerOptions::answer_abstract_names) says so: nothing tells whose it is.
     ///
     /// # Errors
     /// None of these harms anybody else. `BadAddress`: the sender has no address, or a relative one; `PeerGone`: nobody
@@ -187,7 +188,7 @@ impl Server {
         if self.is_open {
             let quiet = rendezvous::datagram_socket()?;
             self.rendezvous = None;
-            self.answers = Answers::new(quiet, &self.door.address);
+            self.answers = self.answers.over(quiet);
             self.lease = None;
             self.is_open = false;
         }

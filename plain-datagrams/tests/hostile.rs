@@ -259,7 +259,8 @@ fn an_answer_does_not_go_to_a_name_that_another_user_had_outside_the_file_system
     }
     watched(test, || {
         let stage = Stage::new();
-        let mut server = stage.try_server(&stage.options().shared(true).allow(|_| true)).unwrap();
+        let options = stage.options().shared(true).allow(|_| true);
+        let mut server = stage.try_server(&options).unwrap();
         let name = format!("hobnob-victim-{}", std::process::id());
         let script = r#"socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, pack("S a*", AF_UNIX, "\0$ARGV[1]")) or die;
             send(S, "x", 0, pack_sockaddr_un($ARGV[0])) or die"#;
@@ -271,6 +272,15 @@ fn an_answer_does_not_go_to_a_name_that_another_user_had_outside_the_file_system
         assert!(matches!(&refused, ErrorKind::Denied { .. }), "{refused:?}");
         assert!(heard_nothing(&victim));
         still_serves(&stage, &mut server);
+
+        drop(server);
+        let mut server = stage.try_server(&options.answer_abstract_names(true)).unwrap();
+        drop(victim);
+        stage.perl(Some(stage::OTHER), script, &[Path::new(&name)]);
+        let (sender, _) = next(&mut server);
+        let whoever = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        server.send_info(&sender, b"as it was told to").unwrap();
+        assert_eq!(said(&whoever), b"as it was told to");
     });
 }
 

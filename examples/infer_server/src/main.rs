@@ -94,7 +94,10 @@ fn options(arguments: &Arguments) -> ServerOptions {
     let any = arguments.allow_any;
     let mut users: HashSet<u32> = arguments.allow_uid.iter().copied().collect();
     users.insert(geteuid().as_raw());
+    let others = any || users.len() > 1;
     ServerOptions::new()
-        .shared(any || users.len() > 1)
+        .shared(others)
+        // What a digit is harms nobody who did not ask.
+        .answer_abstract_names(others)
         .allow(move |peer| any || peer.uid.is_some_and(|uid| users.contains(&uid)))
 }
