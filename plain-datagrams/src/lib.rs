@@ -55,6 +55,7 @@ mod sender;
 mod server;
 mod stats;
 mod there;
+mod turn;
 
 pub use answers::Answers;
 pub use client::Client;

@@ -21,7 +21,10 @@ use nix::{
     unistd::{geteuid, linkat},
 };
 
-use crate::{SOCKET, credentials};
+use crate::{
+    SOCKET, credentials,
+    turn::{Turn, turn},
+};
 
 /// To send one must be allowed to write (unix(7)).
 const OTHERS_SEND: u32 = 0o622;
@@ -88,7 +91,7 @@ fn make_in(
     address: &UnixAddr,
     config: &Config,
 ) -> Result<(OwnedFd, Rendezvous)> {
-    take_over(folder, name, address)?;
+    let _turn = take_over(folder, name, address)?;
     let socket = datagram_socket()?;
     // Before it has a name: no datagram comes without its sender.
     credentials::ask(&socket)?;
@@ -116,47 +119,19 @@ fn make_in(
 }
 
 /// Removes the socket of a dead server. Whatever else is there is left alone.
-fn take_over(folder: &Folder, name: &str, address: &UnixAddr) -> Result<()> {
+fn take_over(folder: &Folder, name: &str, address: &UnixAddr) -> Result<Option<Turn>> {
+    let is_free = find_dead(folder, name, address)?.is_none();
+    // What lies beside it belongs to who has the turn, or was left by one who was killed.
+    if is_free && [turn(name), aside(name)].iter().all(|beside| folder.look(beside).is_err()) {
+        return Ok(None);
+    }
+    let turn = Turn::take(folder, name)?;
     remove_leftover(folder, &aside(name));
-    remove_leftover(folder, &turn(name));
-    if find_dead(folder, name, address)?.is_none() {
-        return Ok(());
+    // Somebody had the turn before us; or was being bound, when its name is there before anything answers at it.
+    if let Some(dead) = find_dead(folder, name, address)? {
+        remove_dead(folder, name, dead)?;
     }
-    let _turn = Turn::take(folder, name)?;
-    // Somebody had the turn before us, perhaps.
-    match find_dead(folder, name, address)? {
-        Some(dead) => remove_dead(folder, name, dead),
-        None => Ok(()),
-    }
-}
-
-/// Whose turn it is to remove the dead socket of this name: servers with a lease in another directory would remove each
-/// other's live one. It is a socket, so that whoever is killed meanwhile can be told from one who is alive.
-struct Turn {
-    _name: Rendezvous,
-    _socket: OwnedFd,
-}
-
-impl Turn {
-    fn take(folder: &Folder, name: &str) -> Result<Self> {
-        let turn = turn(name);
-        let socket = datagram_socket()?;
-        match bind(socket.as_raw_fd(), &UnixAddr::new(&folder.path_to(&turn))?) {
-            Err(Errno::EADDRINUSE) => return Err(in_use(folder, name)),
-            bound => bound?,
-        }
-        let (identity, made_by) = (folder.look(&turn)?.identity, std::process::id());
-        Ok(Self {
-            _name: Rendezvous { folder: folder.clone(), name: turn, identity, made_by },
-            _socket: socket,
-        })
-    }
-}
-
-/// With as much of the name as surely fits into a socket address.
-fn turn(name: &str) -> String {
-    let tail = (name.len().saturating_sub(64)..).find_map(|at| name.get(at..));
-    format!("{TEMPORARY}{}", tail.unwrap_or_default())
+    Ok(Some(turn))
 }
 
 /// What is there, if it is the socket of a dead server.
@@ -217,7 +192,7 @@ fn probe(address: &UnixAddr) -> nix::Result<nix::Result<()>> {
     Ok(connect(probe.as_raw_fd(), address))
 }
 
-fn in_use(folder: &Folder, name: &str) -> Error {
+pub(crate) fn in_use(folder: &Folder, name: &str) -> Error {
     ErrorKind::NameInUse { name: folder.path().join(name).display().to_string(), holder: None }.into()
 }
 

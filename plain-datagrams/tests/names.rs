@@ -181,7 +181,8 @@ fn of_servers_that_race_with_leases_of_their_own_one_wins_and_the_others_are_tol
             let (winners, losers): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
             assert_eq!(winners.len(), 1);
             for told in losers {
-                assert!(matches!(kind(told), ErrorKind::NameInUse { holder: None, .. }));
+                let told = kind(told);
+                assert!(matches!(told, ErrorKind::NameInUse { holder: None, .. }), "{told:?}");
             }
             winners.into_iter().for_each(|winner| echoes(&stage, &mut winner.unwrap()));
             assert_eq!(stage.left(), Vec::<String>::new());
