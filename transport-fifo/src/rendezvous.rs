@@ -153,6 +153,10 @@ fn dead_predecessor(site: &Site) -> Result<Option<Identity>> {
     }
     match pinned.open(Access::Write) {
         Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => Ok(Some(found.identity)),
+        // Somebody is just starting or ending there. Without O_PATH that shows here.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::Other) => {
+            Err(in_use(site))
+        }
         Err(error) => Err(error.into()),
         Ok(_) => Err(in_use(site)),
     }
