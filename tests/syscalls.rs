@@ -26,7 +26,7 @@ const ROLE: &str = "HOBNOB_TEST_ROLE";
 const ADDRESS: &str = "HOBNOB_TEST_ADDRESS";
 const WIRE: &str = "HOBNOB_TEST_WIRE";
 /// Enough for a FIFO half to have slept a few times: only then does it open its second description.
-const WARM_UP: usize = 100;
+const WARM_UP: usize = 1000;
 const TRIPS: usize = 1000;
 /// Says that messages go in batches of so many, each answered by one message.
 const BATCH: &str = "HOBNOB_TEST_BATCH";
